@@ -1,0 +1,1 @@
+"""PyTorch networks, the reference field and renderer, training. Used from a checkout."""

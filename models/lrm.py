@@ -1,0 +1,115 @@
+"""LRM, the paper's network: image tokens -> cross-attention decoder over triplane tokens -> planes.
+
+Learned triplane tokens attend to every image token (patches are kept; a global pooled vector, as in
+the outline's sketch, is models/pooled.py), then a transposed convolution upsamples each plane.
+
+Source: Hong et al. 2023, arXiv 2311.04400.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.blocks import CrossAttention, Mlp, ModulatedNorm, SelfAttention
+from models.field import FieldDecoder, FieldSpec, Triplane
+from models.normalize import ImageNormalize
+from models.render import RenderSpec
+from models.vit import ViT, ViTConfig
+
+
+@dataclass(frozen=True)
+class LRMConfig:
+    image_size: int = 128
+    encoder: ViTConfig = dataclasses.field(default_factory=ViTConfig)
+    width: int = 256  # of the triplane tokens
+    depth: int = 5
+    heads: int = 4
+    mlp_ratio: float = 4.0
+    plane_tokens: int = 8  # tokens along a plane's side
+    upsample: int = 4  # kernel and stride of the transposed convolution
+    plane_channels: int = 24
+    camera_width: int = 0  # > 0: the decoder is modulated by an embedded source camera
+    field: FieldSpec = dataclasses.field(default_factory=FieldSpec)
+    render: RenderSpec = dataclasses.field(default_factory=RenderSpec)
+    mesh_threshold: float = 10.0
+    foreground_ratio: float = 0.85
+
+    @staticmethod
+    def from_json(data: dict) -> LRMConfig:
+        nested = {"encoder": ViTConfig, "field": FieldSpec, "render": RenderSpec}
+        parts = {k: nested[k](**v) if k in nested else v for k, v in data.items()}
+        return LRMConfig(**parts)
+
+    def to_json(self) -> dict:
+        return asdict(self) | {"field": self.field.to_json(), "render": self.render.to_json()}
+
+
+class DecoderBlock(nn.Module):
+    def __init__(self, config: LRMConfig) -> None:
+        super().__init__()
+        width, condition = config.width, config.camera_width
+        self.norm1 = ModulatedNorm(width, condition)
+        self.cross = CrossAttention(width, config.encoder.width, config.heads)
+        self.norm2 = ModulatedNorm(width, condition)
+        self.attn = SelfAttention(width, config.heads)
+        self.norm3 = ModulatedNorm(width, condition)
+        self.mlp = Mlp(width, int(width * config.mlp_ratio))
+
+    def forward(self, x: Tensor, context: Tensor, condition: Tensor | None) -> Tensor:
+        x = x + self.cross(self.norm1(x, condition), context)
+        x = x + self.attn(self.norm2(x, condition))
+        return x + self.mlp(self.norm3(x, condition))
+
+
+class LRM(nn.Module):
+    """image [B, 3, S, S], sRGB in [0, 1] -> planes [B, 3, C, H, W], H = W = tokens * upsample.
+
+    `camera` [B, 16] (3 x 4 camera-to-world, row-major, then fx, fy, cx, cy in picture units) is
+    needed exactly if the configuration has a camera_width.
+    """
+
+    family = "lrm"
+
+    def __init__(self, config: LRMConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.normalize = ImageNormalize()
+        self.encoder = ViT(config.encoder)
+        tokens = 3 * config.plane_tokens**2
+        self.tokens = nn.Parameter(torch.randn(1, tokens, config.width) * 0.02)
+        self.camera_embed = _camera_embed(config.camera_width)
+        self.blocks = nn.ModuleList(DecoderBlock(config) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.width, eps=1e-6)
+        k = config.upsample
+        self.upsample = nn.ConvTranspose2d(config.width, config.plane_channels, k, k)
+        self.decoder = FieldDecoder(config.field)
+
+    def forward(self, image: Tensor, camera: Tensor | None = None) -> Tensor:
+        if (camera is None) != (self.camera_embed is None):
+            need = "no camera" if self.camera_embed is None else "a camera [B, 16]"
+            raise ValueError(f"camera: this configuration takes {need}")
+        condition = None if self.camera_embed is None else self.camera_embed(camera)
+        context = self.encoder(self.normalize(image))
+        x = self.tokens.expand(len(image), -1, -1)
+        for block in self.blocks:
+            x = block(x, context, condition)
+        return self._planes(self.norm(x))
+
+    def _planes(self, tokens: Tensor) -> Tensor:
+        """[B, 3 n n, D] -> [B, 3, C, H, W]; token order is plane, row, column."""
+        n = self.config.plane_tokens
+        maps = tokens.unflatten(1, (3, n, n)).permute(0, 1, 4, 2, 3)  # [B, 3, D, n, n]
+        return self.upsample(maps.flatten(0, 1)).unflatten(0, (-1, 3))
+
+    def field(self, planes: Tensor) -> Triplane:
+        return Triplane(planes, self.decoder)
+
+
+def _camera_embed(width: int) -> nn.Module | None:
+    if not width:
+        return None
+    return nn.Sequential(nn.Linear(16, width), nn.SiLU(), nn.Linear(width, width))
