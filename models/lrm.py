@@ -94,7 +94,7 @@ class LRM(nn.Module):
             raise ValueError(f"camera: this configuration takes {need}")
         condition = None if self.camera_embed is None else self.camera_embed(camera)
         context = self.encoder(self.normalize(image))
-        x = self.tokens.expand(len(image), -1, -1)
+        x = self.tokens.expand(image.shape[0], -1, -1)
         for block in self.blocks:
             x = block(x, context, condition)
         return self._planes(self.norm(x))

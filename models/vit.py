@@ -58,7 +58,7 @@ class ViT(nn.Module):
         x = self.patch_embed(image)  # [B, D, h, w]
         rows, columns = x.shape[-2:]
         x = x.flatten(2).transpose(1, 2)  # [B, h w, D]
-        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
+        x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1)
         x = x + resample_positions(self.pos_embed, self.grid, (rows, columns))
         for block in self.blocks:
             x = block(x)

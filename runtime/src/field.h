@@ -41,6 +41,10 @@ class Field {
   // The grid of lrm_field_density_grid, [n, n, n], z fastest.
   void density_grid(int resolution, float* density, const Progress& progress = {}) const;
 
+  // Any output of the decoder at the points of the cube [-half, half]^3 with resolution^3 nodes.
+  void grid(double half, int resolution, Output output, float* values,
+            const Progress& progress = {}) const;
+
   // A coarse look at the whole field, made on first use and kept. Reports progress only when it
   // is being made; a cancelled attempt leaves nothing behind.
   const Lattice& lattice(const Progress& progress = {}) const;

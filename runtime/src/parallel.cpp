@@ -22,13 +22,13 @@ class Loop {
 
   void run_worker(int worker) noexcept {
     std::size_t task;
-    while (take(task)) attempt([&] { body_(task, worker); });
+    while (take(task)) run_task(task, worker);
   }
 
   void run_caller(const Progress& progress) noexcept {
     std::size_t task;
     while (take(task)) {
-      attempt([&] { body_(task, 0); });
+      run_task(task, 0);
       if (!stop_) attempt([&] { progress.report(fraction()); });
     }
   }
@@ -44,13 +44,17 @@ class Loop {
     return task < task_count_;
   }
 
+  void run_task(std::size_t task, int worker) noexcept {
+    attempt([&] { body_(task, worker); });
+    done_.fetch_add(1);
+  }
+
   float fraction() const { return static_cast<float>(done_) / static_cast<float>(task_count_); }
 
   template <class Step>
   void attempt(const Step& step) noexcept {
     try {
       step();
-      done_.fetch_add(1);
     } catch (...) {
       const std::lock_guard<std::mutex> lock(mutex_);
       if (!error_) error_ = std::current_exception();

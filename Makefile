@@ -1,0 +1,75 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+OUT    ?= out
+ENGINE := $(OUT)/lrm-tiny.lrm
+
+NATIVE   := $(shell find runtime -name '*.h' -o -name '*.cpp' -o -name CMakeLists.txt)
+SHIPPED  := $(wildcard models/lrm-tiny/onnx/*)
+PICTURES := $(wildcard examples/*.png examples/*.jpg)
+FORMATTED = $(shell git ls-files 'runtime/*.h' 'runtime/*.cpp' 'examples/*.c')
+
+.PHONY: help
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+
+# The stamps are touched last, so that an interrupted install is made again.
+$(VENV)/.demo: pyproject.toml $(NATIVE) | $(BIN)/python
+	$(BIN)/pip install --quiet '.[cpu,video]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(NATIVE) tests/tools/package-lock.json | $(BIN)/python
+	$(BIN)/pip install --quiet '.[cpu,video,export,data,test]'
+	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix tests/tools; \
+	else echo 'npm not found: the glTF validator test will be skipped'; fi
+	@touch $@ $(VENV)/.demo
+
+$(ENGINE): $(VENV)/.demo $(SHIPPED)
+	$(BIN)/python export/build_engine.py --onnx models/lrm-tiny/onnx/network.onnx --backend onnxruntime --out $@ --force
+
+.PHONY: demo
+demo: $(ENGINE)  ## picture -> 3D on every picture in examples/; results in out/
+	$(BIN)/lrm run $(PICTURES) --engine $(ENGINE) -o $(OUT)
+
+.PHONY: test
+test: $(VENV)/.test  ## everything that proves it
+	$(BIN)/python -m pytest
+
+.PHONY: bench
+bench: $(VENV)/.test  ## speed against PyTorch, with the error beside it
+	$(BIN)/python benchmarks/bench_field.py
+
+.PHONY: lint
+lint: $(VENV)/.test  ## ruff, mypy, clang-format, the C header as strict C11
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy lrm_sdk
+	$(BIN)/clang-format --dry-run --Werror $(FORMATTED)
+	$(CC) -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c runtime/include/lrm.h
+
+.PHONY: sanitize
+sanitize: $(VENV)/.test  ## the native tests under AddressSanitizer and UBSan
+	cmake -S runtime -B build/sanitize -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLRM_SANITIZE=address,undefined
+	cmake --build build/sanitize --parallel 2
+	LRM_LIBRARY=$(CURDIR)/build/sanitize/liblrm.so \
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0 $(BIN)/python -m pytest tests/runtime -m 'not slow'
+
+.PHONY: train
+train: $(VENV)/.test  ## render the objects and train lrm-tiny (hours; resumes)
+	$(BIN)/python -m models.data.render --out data/renders --size 192 --views 24
+	$(BIN)/python -m models.data.pack --in data/renders --out data/packed
+	$(BIN)/python -m models.train models/configs/lrm-tiny.json --data data/packed --out runs/lrm-tiny
+
+.PHONY: clean
+clean:  ## remove what was built, but not the environment
+	rm -rf build $(OUT)

@@ -1,0 +1,104 @@
+"""Fits a field of TripoSR's size to the pictures of one object: the field that benches measure.
+
+    python benchmarks/fit_field.py --data data/packed/heldout --object NAME
+
+A random field of this size is surface everywhere, a trained one is mostly empty: speed must be
+measured on the second kind. Planes 3 x 40 x 64 x 64, decoder 120 - 64 x 9 - 4, SiLU, stored float16.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from models.field import FieldDecoder, FieldSpec, Triplane  # noqa: E402  (the path must come first)
+from models.render import RenderSpec  # noqa: E402
+from models.training.config import TrainConfig  # noqa: E402
+from models.training.dataset import Batch, PackedRenders  # noqa: E402
+from models.training.losses import losses, random_background  # noqa: E402
+from models.training.rays import pick_rays, render_batch  # noqa: E402
+
+SPEC = FieldSpec(
+    radius=0.87, axes=("xy", "xz", "yz"), widths=(120, *[64] * 9, 4), activation="silu",
+    density_activation="exp", density_bias=-1.0,
+)  # fmt: skip
+RENDER = RenderSpec(step="unit", samples=128, box_scale=0.999)
+THRESHOLD = 25.0  # TripoSR's
+FILE = Path(__file__).parent / "data" / "triposr_size_field.safetensors"
+CONFIG = TrainConfig(batch=1, views=24, rays=64, learning_rate=4e-3, lambda_mask=1.0, lambda_depth=0.3)
+SCALE = 0.8  # the object fills [-0.9, 0.9]^3; TripoSR's box has half side 0.87
+
+
+def all_views(data: PackedRenders, obj: int) -> Batch:
+    """Every view of one object, shrunk to fit the box."""
+    pictures, depths = zip(*(data.target(obj, v) for v in range(data.views)), strict=True)
+    cameras = data.camera_to_world[obj].clone()
+    cameras[:, :3, 3] *= SCALE
+    no_input = torch.zeros(1, 3, 1, 1)
+    return Batch(no_input, torch.stack(pictures)[None], torch.stack(depths)[None] * SCALE, cameras[None], data.focal[obj][None])  # fmt: skip
+
+
+def fit(batch: Batch, steps: int) -> Triplane:
+    torch.manual_seed(0)
+    field = Triplane(nn.Parameter(torch.randn(1, 3, 40, 64, 64) * 0.1), FieldDecoder(SPEC))
+    optimizer = torch.optim.Adam(field.parameters(), lr=CONFIG.learning_rate, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, CONFIG.learning_rate, steps, pct_start=0.05)
+    for step in range(steps):
+        generator = torch.Generator().manual_seed(step)
+        rays = pick_rays(batch, CONFIG, generator)
+        rendered = render_batch(field, rays, CONFIG, generator)
+        terms = losses(rays, rendered, CONFIG, random_background(1, generator))
+        # Neighbouring texels that differ without need make floaters between the views.
+        smooth = sum(field.planes.diff(dim=d).square().mean() for d in (3, 4))
+        (terms["loss"] + 0.02 * smooth).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        schedule.step()
+        if (step + 1) % 25 == 0:
+            print(f"\rstep {step + 1}/{steps} " + " ".join(f"{k} {v.item():.4f}" for k, v in terms.items()), end="", flush=True)  # fmt: skip
+    print()
+    return field
+
+
+def save(field: Triplane, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {"planes": field.planes[0]} | field.decoder.state_dict()
+    save_file({k: v.detach().half().contiguous() for k, v in tensors.items()}, path)
+
+
+def load(path: Path = FILE) -> Triplane:
+    """The fitted field, float32, batch 1."""
+    from safetensors.torch import load_file
+
+    tensors = {k: v.float() for k, v in load_file(path).items()}
+    planes = tensors.pop("planes")
+    decoder = FieldDecoder(SPEC)
+    decoder.load_state_dict(tensors)
+    return Triplane(planes[None], decoder).requires_grad_(False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="a packed split (models/data/pack.py)")
+    parser.add_argument("--object", required=True, help="its name in names.json")
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--out", type=Path, default=FILE)
+    args = parser.parse_args()
+    data = PackedRenders(args.data)
+    if args.object not in data.names:
+        raise SystemExit(f"{args.object}: not in {args.data}; it has {', '.join(data.names)}")
+    field = fit(all_views(data, data.names.index(args.object)), args.steps)
+    save(field, args.out)
+    print(args.out)
+
+
+if __name__ == "__main__":
+    main()

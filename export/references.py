@@ -1,0 +1,64 @@
+"""Fixed inputs and what the PyTorch model computes from them: verification.safetensors.
+
+Every later form of the network, on every machine, is compared with these numbers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.camera import orbit
+from models.field import Triplane
+from models.render import render
+
+POINTS = 4096
+POINTS_REACH = 1.1  # in radii: some points lie outside the box
+RENDER_SIDE = 64  # pixels
+
+
+def random_picture(size: int, seed: int = 0) -> np.ndarray:
+    """A smooth coloured blob on white, uint8 [size, size, 3]: like a subject, like no real one."""
+    noise = torch.rand((1, 3, 8, 8), generator=torch.Generator().manual_seed(seed))
+    color = torch.nn.functional.interpolate(noise, (size, size), mode="bicubic")[0].clamp(0, 1)
+    line = torch.linspace(-1, 1, size)
+    inside = (line[:, None] ** 2 + line[None, :] ** 2 < 0.7).float()
+    picture = color * inside + (1 - inside)
+    return (picture.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+
+
+def make_references(network: nn.Module, pictures: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """pictures: uint8 [S, S, 3], prepared as the network takes them. Shapes: docs/ENGINE.md."""
+    images = np.stack(pictures)
+    spec, radius = network.config.render, network.config.field.radius
+    camera = orbit(30, 20, distance=3.0 * radius, fov=40, size=(RENDER_SIDE, RENDER_SIDE))
+    generator = torch.Generator().manual_seed(0)
+    points = (torch.rand((POINTS, 3), generator=generator) * 2 - 1) * POINTS_REACH * radius
+    batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        planes = network(batch)
+        decoder = network.decoder.double()
+        fields = [Triplane(p[None].double(), decoder) for p in planes]
+        queries = [f.query(points.double()[None]) for f in fields]
+        renders = [render(f, camera, spec)[0] for f in fields]
+        network.decoder.float()
+    tensors = {
+        "planes": planes,
+        "points": points,
+        "density": torch.cat([q[0] for q in queries]),
+        "rgb": torch.cat([q[1] for q in queries]),
+        "camera_to_world": camera.camera_to_world,
+        "intrinsics": torch.tensor([camera.fx, camera.fy, camera.cx, camera.cy]),
+        "render": torch.stack(renders),
+    }
+    return {"image": images} | {k: v.float().numpy() for k, v in tensors.items()}
+
+
+def load_pictures(paths: list[Path], manifest: dict) -> list[np.ndarray]:
+    """Pictures prepared exactly as the SDK prepares them for this engine."""
+    from lrm_sdk.preprocess import prepare_file
+
+    return [prepare_file(path, manifest["input"]) for path in paths]

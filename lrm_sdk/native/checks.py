@@ -1,0 +1,52 @@
+"""Checks of what crosses into liblrm: type, shape, dtype; then made contiguous."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lrm_sdk.errors import InvalidArgumentError
+
+
+def float32_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndarray:
+    """`value` as a C-contiguous float32 array of `shape`, where a text stands for any length.
+
+    Real numbers of any width are converted; anything else raises InvalidArgumentError.
+    """
+    wanted = "[" + ", ".join(map(str, shape)) + "]"
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # NumPy and array-likes raise what they please
+        raise InvalidArgumentError(f"{name}: expected numbers of shape {wanted}, got {type(value).__name__}") from error
+    if array.dtype.kind not in "fiu":
+        raise InvalidArgumentError(f"{name}: expected real numbers of shape {wanted}, got dtype {array.dtype}")
+    if array.ndim != len(shape) or any(
+        isinstance(want, int) and want != got for want, got in zip(shape, array.shape, strict=True)
+    ):
+        raise InvalidArgumentError(f"{name}: expected shape {wanted}, got {list(array.shape)}")
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which liblrm refuses by name
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def integer(name: str, value: Any, low: int, high: int) -> int:
+    """An integer in [low, high]; NumPy's integers will do, booleans and floats will not."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise InvalidArgumentError(f"{name}: expected an integer, got {value!r}")
+    if not low <= value <= high:
+        raise InvalidArgumentError(f"{name}: expected {low} to {high}, got {value}")
+    return int(value)
+
+
+def number(name: str, value: Any) -> float:
+    """A real number (liblrm checks its range)."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise InvalidArgumentError(f"{name}: expected a number, got {value!r}")
+    return float(value)
+
+
+def one_of(name: str, value: Any, names: tuple[str, ...]) -> int:
+    """The index of `value` among `names`, which is how lrm.h numbers its enumerators."""
+    if value not in names:
+        raise InvalidArgumentError(f"{name}: expected one of {', '.join(names)}, got {value!r}")
+    return names.index(value)

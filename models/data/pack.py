@@ -1,0 +1,57 @@
+"""Blender-layout folders -> arrays that the trainer maps: python -m models.data.pack --in DIR --out DIR.
+
+Per split: images.npy uint8 [O, V, S, S, 4] (sRGB, straight alpha), depth.npy float16 [O, V, S, S]
+(world units, 0 = background), cameras.npz (c2w [O, V, 4, 4], focal_px [O, V]), names.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from models.data.blender_layout import read_object
+
+
+def pack(folders: list[Path], out: Path) -> None:
+    """Complete or absent: written beside `out`, then renamed."""
+    stage = out.with_name(out.name + ".part")
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    first = read_object(folders[0])
+    shape = (len(folders), *first.rgba.shape)
+    images = np.lib.format.open_memmap(stage / "images.npy", "w+", np.uint8, shape)
+    depth = np.lib.format.open_memmap(stage / "depth.npy", "w+", np.float16, shape[:-1])
+    matrices, focal = [], []
+    for index, folder in enumerate(folders):
+        views = read_object(folder)
+        if views.rgba.shape != shape[1:]:
+            raise ValueError(f"{folder}: expected views {shape[1:]}, got {views.rgba.shape}")
+        images[index], depth[index] = views.rgba, views.depth
+        matrices.append(views.camera_to_world)
+        focal.append(views.focal)
+    images.flush()
+    depth.flush()
+    np.savez(stage / "cameras.npz", c2w=np.stack(matrices), focal_px=np.stack(focal))
+    (stage / "names.json").write_text(json.dumps([f.name for f in folders]))
+    shutil.rmtree(out, ignore_errors=True)
+    stage.rename(out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--in", dest="source", type=Path, required=True, help="models.data.render's --out")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    for split in sorted(p for p in args.source.iterdir() if p.is_dir()):
+        folders = sorted(f for f in split.iterdir() if (f / "transforms.json").is_file())
+        if folders:
+            pack(folders, args.out / split.name)
+            print(f"{split.name}: {len(folders)} objects")
+
+
+if __name__ == "__main__":
+    main()

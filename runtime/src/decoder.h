@@ -1,0 +1,63 @@
+// Planes and MLP in the layout that the kernels read, and the choice of kernel.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "decoder_kernel.h"
+#include "lrm.h"
+
+namespace lrm {
+
+// Floats aligned to a cache line, zeroed.
+class AlignedFloats {
+ public:
+  AlignedFloats() = default;
+  explicit AlignedFloats(std::size_t count);
+
+  float* data() { return data_.get(); }
+  const float* data() const { return data_.get(); }
+
+ private:
+  struct Free {
+    void operator()(float* p) const;
+  };
+  std::unique_ptr<float[], Free> data_;
+};
+
+// Immutable; evaluate() may be called from any number of threads at once.
+class Decoder {
+ public:
+  // Arguments as lrm_field_create, already checked.
+  Decoder(const lrm_field_options& options, const float* planes, const float* const* weights,
+          const float* const* biases);
+
+  // xyz [n, 3] native; density [n]; rgb [n, 3] (kDensityAndColor only). On the calling thread.
+  void evaluate(const float* xyz, std::size_t n, Output output, float* density, float* rgb) const;
+
+  int plane_width() const { return model_.width; }
+  int plane_height() const { return model_.height; }
+
+  // The raw density that the activation turns into `density` (> 0).
+  float raw_for_density(float density) const;
+
+  // Half side of the cube beyond which the field does not change along an axis.
+  float constant_beyond() const { return constant_beyond_; }
+
+ private:
+  void copy_planes(const float* planes);
+  void copy_layers(const lrm_field_options& options, const float* const* weights,
+                   const float* const* biases);
+
+  KernelModel model_{};
+  const Kernel* kernel_;
+  AlignedFloats planes_;
+  AlignedFloats layers_;
+  float constant_beyond_;
+};
+
+// "avx512", "avx2" or "portable": the best that this machine has, or, to test the others, a lower
+// one named by the environment variable LRM_INSTRUCTION_SET. Chosen once.
+const Kernel& kernel_in_use();
+
+}  // namespace lrm

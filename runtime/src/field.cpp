@@ -1,0 +1,97 @@
+#include "field.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "grid_points.h"
+#include "parallel.h"
+
+namespace lrm {
+namespace {
+
+// Points a task decodes: about a millisecond of work, so that threads share evenly and a
+// cancellation is prompt, and far more than the cost of taking a task.
+constexpr std::size_t points_per_task = 16 * kernel_block;
+
+template <class Evaluate>  // evaluate(first, count)
+void for_point_ranges(int threads, std::size_t n, const Progress& progress,
+                      const Evaluate& evaluate) {
+  const std::size_t tasks = (n + points_per_task - 1) / points_per_task;
+  parallel_for(
+      threads, tasks,
+      [&](std::size_t task, int) {
+        const std::size_t first = task * points_per_task;
+        evaluate(first, std::min(points_per_task, n - first));
+      },
+      progress);
+}
+
+}  // namespace
+
+Field::Field(const lrm_field_options& options, const float* planes, const float* const* weights,
+             const float* const* biases)
+    : frame_(Frame::from_matrix(options.native_to_sdk, "options.native_to_sdk")),
+      radius_(options.radius),
+      empty_outside_(options.outside == LRM_OUTSIDE_EMPTY),
+      thread_count_(options.thread_count > 0 ? options.thread_count : available_threads()),
+      decoder_(options, planes, weights, biases) {}
+
+void Field::density(const float* xyz, std::size_t n, float* density) const {
+  decoder_.evaluate(xyz, n, Output::kDensity, density, nullptr);
+}
+
+void Field::query(const float* xyz, std::size_t n, float* density, float* rgb) const {
+  decoder_.evaluate(xyz, n, Output::kDensityAndColor, density, rgb);
+}
+
+void Field::density_parallel(const float* xyz, std::size_t n, float* density,
+                             const Progress& progress) const {
+  for_point_ranges(thread_count_, n, progress, [&](std::size_t first, std::size_t count) {
+    this->density(xyz + 3 * first, count, density + first);
+  });
+}
+
+void Field::query_parallel(const float* xyz, std::size_t n, float* density, float* rgb,
+                           const Progress& progress) const {
+  for_point_ranges(thread_count_, n, progress, [&](std::size_t first, std::size_t count) {
+    query(xyz + 3 * first, count, density + first, rgb + 3 * first);
+  });
+}
+
+void Field::grid(double half, int resolution, Output output, float* values,
+                 const Progress& progress) const {
+  const auto n = static_cast<std::size_t>(resolution);
+  const std::size_t lines_per_task = std::max<std::size_t>(points_per_task / n, 1);
+  const std::size_t tasks = (n * n + lines_per_task - 1) / lines_per_task;
+  parallel_for(
+      thread_count_, tasks,
+      [&](std::size_t task, int) {
+        const std::size_t first = task * lines_per_task;
+        const std::size_t lines = std::min(lines_per_task, n * n - first);
+        std::vector<float> xyz(3 * n * lines);
+        for (std::size_t i = 0; i < lines; ++i) {
+          grid_line(half, resolution, first + i, xyz.data() + 3 * n * i);
+        }
+        decoder_.evaluate(xyz.data(), n * lines, output, values + n * first, nullptr);
+      },
+      progress);
+}
+
+void Field::density_grid(int resolution, float* density, const Progress& progress) const {
+  grid(static_cast<double>(radius_), resolution, Output::kDensity, density, progress);
+}
+
+const Lattice& Field::lattice(const Progress& progress) const {
+  {
+    const std::lock_guard<std::mutex> lock(lattice_mutex_);
+    if (lattice_) return *lattice_;
+  }
+  // Made outside the lock, so that the progress callback may use the field. Two first calls at
+  // once each make the same lattice; one is kept.
+  auto made = std::make_unique<const Lattice>(make_lattice(*this, progress));
+  const std::lock_guard<std::mutex> lock(lattice_mutex_);
+  if (!lattice_) lattice_ = std::move(made);
+  return *lattice_;
+}
+
+}  // namespace lrm

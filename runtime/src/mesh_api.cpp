@@ -1,0 +1,148 @@
+// The C functions of lrm.h that concern meshes.
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "api_guard.h"
+#include "field.h"
+#include "mesh_statistics.h"
+#include "surface.h"
+
+// The opaque handle of lrm.h.
+struct lrm_mesh {
+  lrm::SurfaceMesh mesh;
+};
+
+namespace lrm {
+namespace {
+
+// Size of the option struct as it first shipped, for complete_options.
+constexpr std::size_t mesh_options_v1 = sizeof(lrm_mesh_options);
+
+lrm_mesh_options default_mesh_options() {
+  lrm_mesh_options options{};
+  options.struct_size = sizeof options;
+  options.resolution = 256;
+  options.threshold = 10.0f;
+  options.refine_steps = 2;
+  options.close_border = 1;
+  options.normals = 1;
+  options.colors = 1;
+  return options;
+}
+
+void require_finite_number(float value, const char* name) { require_finite(&value, 1, name); }
+
+void require_positive(float value, const char* name) {
+  if (!(value > 0.0f) || !std::isfinite(value)) {
+    throw Error(LRM_ERROR_INVALID_ARGUMENT, "%s: expected a finite number > 0, got %g", name,
+                static_cast<double>(value));
+  }
+}
+
+void check_mesh_options(const lrm_mesh_options& options) {
+  require_int(options.resolution, 2, 2048, "options.resolution");
+  require_positive(options.threshold, "options.threshold");
+  require_int(options.refine_steps, 0, 16, "options.refine_steps");
+  require_int(options.close_border, 0, 1, "options.close_border");
+  require_int(options.exhaustive, 0, 1, "options.exhaustive");
+  require_int(options.seed_stride, 0, 64, "options.seed_stride");
+  require_int(options.normals, 0, 1, "options.normals");
+  require_int(options.colors, 0, 1, "options.colors");
+}
+
+void check_grid(const float* density, std::int32_t resolution) {
+  const auto n = static_cast<std::size_t>(resolution);
+  const float* end = density + n * n * n;
+  const float* nan = std::find_if(density, end, [](float value) { return std::isnan(value); });
+  if (nan != end) {
+    throw Error(LRM_ERROR_NOT_FINITE, "density: expected numbers, got NaN at index %zu",
+                static_cast<std::size_t>(nan - density));
+  }
+}
+
+void check_room(std::size_t room, std::size_t need, const char* name) {
+  if (room < need) {
+    throw Error(LRM_ERROR_BUFFER_TOO_SMALL, "%s: expected room for %zu, got %zu", name, need, room);
+  }
+}
+
+void check_computed(const std::vector<float>& values, const float* wanted, const char* name) {
+  if (wanted != nullptr && values.empty()) {
+    throw Error(LRM_ERROR_INVALID_ARGUMENT,
+                "%s: expected NULL, because this mesh was made without; set options.%s to 1", name,
+                name);
+  }
+}
+
+template <class T>
+void copy_out(const std::vector<T>& values, T* out) {
+  if (out != nullptr) std::copy(values.begin(), values.end(), out);
+}
+
+}  // namespace
+}  // namespace lrm
+
+using namespace lrm;  // the C functions below live outside any namespace
+
+void lrm_mesh_options_init(lrm_mesh_options* options) {
+  if (options != nullptr) *options = default_mesh_options();
+}
+
+lrm_status lrm_field_mesh(const lrm_field* field, const lrm_mesh_options* options,
+                          lrm_mesh** mesh) {
+  return guarded([&] {
+    require_pointer(mesh, "mesh");
+    *mesh = nullptr;
+    require_pointer(field, "field");
+    const lrm_mesh_options complete =
+        complete_options(options, default_mesh_options(), mesh_options_v1, "options");
+    check_mesh_options(complete);
+    *mesh = new lrm_mesh{extract_surface(field->field, complete)};
+  });
+}
+
+lrm_status lrm_grid_mesh(const float* density, int32_t resolution, float radius, float threshold,
+                         int32_t close_border, lrm_mesh** mesh) {
+  return guarded([&] {
+    require_pointer(mesh, "mesh");
+    *mesh = nullptr;
+    require_pointer(density, "density");
+    require_int(resolution, 2, 2048, "resolution");
+    require_positive(radius, "radius");
+    require_finite_number(threshold, "threshold");
+    require_int(close_border, 0, 1, "close_border");
+    check_grid(density, resolution);
+    *mesh = new lrm_mesh{
+        extract_grid_surface(density, resolution, radius, threshold, close_border == 1)};
+  });
+}
+
+void lrm_mesh_destroy(lrm_mesh* mesh) { delete mesh; }
+
+lrm_status lrm_mesh_counts(const lrm_mesh* mesh, size_t* vertex_count, size_t* face_count) {
+  return guarded([&] {
+    require_pointer(mesh, "mesh");
+    if (vertex_count != nullptr) *vertex_count = mesh->mesh.vertex_count();
+    if (face_count != nullptr) *face_count = mesh->mesh.face_count();
+  });
+}
+
+lrm_status lrm_mesh_copy(const lrm_mesh* mesh, size_t vertex_count, size_t face_count,
+                         float* vertices, float* normals, float* colors, uint32_t* faces) {
+  return guarded([&] {
+    require_pointer(mesh, "mesh");
+    const SurfaceMesh& source = mesh->mesh;
+    const bool wants_vertices = vertices != nullptr || normals != nullptr || colors != nullptr;
+    if (wants_vertices) check_room(vertex_count, source.vertex_count(), "vertex_count");
+    if (faces != nullptr) check_room(face_count, source.face_count(), "face_count");
+    check_computed(source.normals, normals, "normals");
+    check_computed(source.colors, colors, "colors");
+    copy_out(source.vertices, vertices);
+    copy_out(source.normals, normals);
+    copy_out(source.colors, colors);
+    copy_out(source.faces, faces);
+  });
+}
+
+std::uint64_t lrm_mesh_evaluation_count(const lrm_mesh* mesh) { return mesh->mesh.evaluations; }

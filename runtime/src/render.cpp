@@ -1,0 +1,236 @@
+// Passes:
+//   1. the field's lattice, if not made yet, and from it a mask of occupied cells
+//   2. per tile of pixels, until no ray is active: every active ray gives its next few samples in
+//      occupied cells; the decoder takes them together in full blocks; rays composite them, front
+//      to back, and retire when they leave the box or are opaque
+//
+// Sample positions are those of the exhaustive march: skipping leaves samples out, it moves none.
+// An exhaustive render is the same code with nothing left out.
+//
+// Sources: Levoy 1990, "Efficient Ray Tracing of Volume Data" (occupancy, early termination);
+// Laine et al. 2013, "Megakernels Considered Harmful" (wavefronts of rays).
+// Cost: the decoder at occupied samples, plus a mask look-up for each of the others.
+#include "render.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "camera.h"
+#include "occupancy.h"
+#include "parallel.h"
+#include "ray_samples.h"
+
+namespace lrm {
+namespace {
+
+// A skipped sample's density is below what would make a whole ray this opaque, and a stopped ray
+// had this much light left: together well below 1/255.
+constexpr double skipped_opacity = 1.0 / 512;
+constexpr double opaque_transmittance = 1.0 / 1024;
+
+// Pixels of a tile's side: 256 rays fill several decoder blocks even with few samples each.
+constexpr int tile_side = 16;
+
+// Samples decoded together at most; rays of a thinned-out tile give more each to fill it, but at
+// most max_samples_per_turn, since those behind the one that makes a ray opaque are wasted.
+constexpr int batch_samples = 10 * kernel_block;
+constexpr int max_samples_per_turn = 8;
+
+struct Picture {
+  int width, height;
+  float *rgb, *alpha, *depth;  // each may be NULL
+  const float* background;
+  double sdk_units_per_native;
+};
+
+// What all tiles share.
+struct Scene {
+  const Field& field;
+  const CameraRays& camera;
+  const RaySamples& samples;
+  const Occupancy* occupancy;  // NULL: evaluate every sample of every ray
+};
+
+struct ActiveRay {
+  Ray ray;
+  Composite<double> light;
+  int pixel;
+  int next;   // sample
+  int given;  // samples in the current batch
+};
+
+void write_pixel(const Picture& picture, const ActiveRay& active) {
+  const Composite<double>& light = active.light;
+  const auto pixel = static_cast<std::size_t>(active.pixel);
+  if (picture.rgb != nullptr) {
+    for (std::size_t i = 0; i < 3; ++i) {
+      const double behind = (1.0 - light.opacity) * static_cast<double>(picture.background[i]);
+      picture.rgb[3 * pixel + i] = static_cast<float>(light.rgb[i] + behind);
+    }
+  }
+  if (picture.alpha != nullptr) {
+    picture.alpha[pixel] = static_cast<float>(std::min(light.opacity, 1.0));
+  }
+  if (picture.depth != nullptr) {
+    const double mean = light.opacity > 0.0 ? light.distance / light.opacity : 0.0;
+    picture.depth[pixel] =
+        static_cast<float>(mean * active.ray.axis_cosine * picture.sdk_units_per_native);
+  }
+}
+
+class Tile {
+ public:
+  Tile(const Scene& scene, const Picture& picture) : scene_(scene), picture_(picture) {
+    rays_.reserve(tile_side * tile_side);
+  }
+
+  void render(int first_row, int first_column) {
+    start_rays(first_row, first_column);
+    while (!rays_.empty()) {
+      collect();
+      scene_.field.query(xyz_, static_cast<std::size_t>(count_), density_, rgb_);
+      composite();
+      retire();
+    }
+  }
+
+ private:
+  void start_rays(int first_row, int first_column) {
+    const int last_row = std::min(first_row + tile_side, picture_.height);
+    const int last_column = std::min(first_column + tile_side, picture_.width);
+    for (int row = first_row; row < last_row; ++row) {
+      for (int column = first_column; column < last_column; ++column) start_ray(row, column);
+    }
+  }
+
+  void start_ray(int row, int column) {
+    ActiveRay active{};
+    active.pixel = row * picture_.width + column;
+    active.ray.axis_cosine = scene_.camera.direction(row, column, active.ray.direction);
+    if (scene_.samples.place(scene_.camera.origin(), &active.ray)) {
+      rays_.push_back(active);
+    } else {
+      write_pixel(picture_, active);
+    }
+  }
+
+  // Fills the batch with the next samples of every active ray.
+  void collect() {
+    const int turn =
+        std::clamp(batch_samples / static_cast<int>(rays_.size()), 1, max_samples_per_turn);
+    count_ = 0;
+    for (ActiveRay& active : rays_) {
+      active.given = 0;
+      while (active.given < turn && active.next < scene_.samples.count()) {
+        if (take_sample(active.ray, active.next++)) ++active.given;
+      }
+    }
+  }
+
+  bool take_sample(const Ray& ray, int k) {
+    const double t = scene_.samples.distance(ray, k);
+    float* xyz = xyz_ + 3 * count_;
+    for (int i = 0; i < 3; ++i) {
+      xyz[i] = static_cast<float>(scene_.camera.origin()[i] + ray.direction[i] * t);
+    }
+    if (!counts(xyz, k)) return false;
+    distance_[count_] = t;
+    length_[count_] = scene_.samples.length(ray, k);
+    ++count_;
+    return true;
+  }
+
+  bool counts(const float xyz[3], int k) const {
+    if (scene_.field.empty_outside()) {
+      const float half = scene_.field.half_extent();
+      for (int i = 0; i < 3; ++i) {
+        if (std::abs(xyz[i]) > half) return false;
+      }
+    }
+    if (scene_.occupancy == nullptr || scene_.samples.always_counts(k)) return true;
+    return scene_.occupancy->at(xyz);
+  }
+
+  void composite() {
+    int sample = 0;
+    for (ActiveRay& active : rays_) {
+      for (int i = 0; i < active.given; ++i, ++sample) {
+        const double alpha = -std::expm1(-static_cast<double>(density_[sample]) * length_[sample]);
+        active.light.add(alpha, distance_[sample], rgb_ + 3 * sample, scene_.samples.epsilon());
+      }
+    }
+  }
+
+  bool done(const ActiveRay& active) const {
+    const bool opaque =
+        scene_.occupancy != nullptr && active.light.transmittance < opaque_transmittance;
+    return opaque || active.next == scene_.samples.count();
+  }
+
+  void retire() {
+    std::size_t kept = 0;
+    for (ActiveRay& active : rays_) {
+      if (done(active)) {
+        write_pixel(picture_, active);
+      } else {
+        rays_[kept++] = active;
+      }
+    }
+    rays_.resize(kept);
+  }
+
+  const Scene& scene_;
+  const Picture& picture_;
+  std::vector<ActiveRay> rays_;
+  int count_ = 0;
+  float xyz_[3 * batch_samples];
+  float density_[batch_samples];
+  float rgb_[3 * batch_samples];
+  double distance_[batch_samples];
+  double length_[batch_samples];
+};
+
+static_assert(tile_side * tile_side <= batch_samples, "every ray of a tile gives a sample");
+
+// The lattice pays if it has fewer points than the picture has samples.
+bool lattice_pays(const Picture& picture, int sample_count, const Field& field) {
+  const double nodes = std::pow(lattice_cells(field) + 1, 3);
+  return static_cast<double>(picture.width) * picture.height * sample_count > nodes;
+}
+
+std::unique_ptr<const Occupancy> find_occupancy(const Field& field, const RaySamples& samples,
+                                                const Progress& progress) {
+  const auto limit = static_cast<float>(skipped_opacity / samples.longest());
+  return std::make_unique<const Occupancy>(field.lattice(progress),
+                                           field.decoder().raw_for_density(limit));
+}
+
+}  // namespace
+
+void render(const Field& field, const lrm_camera& camera, const lrm_render_options& options,
+            float* rgb, float* alpha, float* depth) {
+  const Progress progress(options.progress, options.user_data);
+  const Picture picture{camera.width,       camera.height,      rgb, alpha, depth,
+                        options.background, field.frame().scale};
+  const CameraRays rays(camera, field.frame());
+  const RaySamples samples(options, static_cast<double>(field.half_extent()), field.frame().scale);
+  std::unique_ptr<const Occupancy> occupancy;
+  if (options.exhaustive == 0 && lattice_pays(picture, samples.count(), field)) {
+    // About the share that the lattice has in a first render of ordinary size.
+    occupancy = find_occupancy(field, samples, progress.part(0.0f, 0.3f));
+  }
+  const Scene scene{field, rays, samples, occupancy.get()};
+  const int columns = (picture.width + tile_side - 1) / tile_side;
+  const int rows = (picture.height + tile_side - 1) / tile_side;
+  parallel_for(
+      field.thread_count(), static_cast<std::size_t>(columns) * static_cast<std::size_t>(rows),
+      [&](std::size_t task, int) {
+        const int tile = static_cast<int>(task);
+        Tile(scene, picture).render(tile / columns * tile_side, tile % columns * tile_side);
+      },
+      progress.part(occupancy ? 0.3f : 0.0f, 1.0f));
+}
+
+}  // namespace lrm

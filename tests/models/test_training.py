@@ -1,0 +1,97 @@
+"""The trainer learns, and a killed run goes on bit for bit."""
+
+import json
+
+import pytest
+import torch
+from scenes import write_spheres
+
+from models import checkpoint, train
+from models.training.config import TrainConfig
+from models.training.dataset import PackedRenders, face_input, make_batch, mirror
+from models.training.rays import pick_rays
+from models.training.state import TrainState
+
+NETWORK = {
+    "family": "lrm",
+    "config": {
+        "image_size": 32, "encoder": {"width": 32, "depth": 1, "heads": 2, "patch_size": 8, "image_size": 32},
+        "width": 32, "depth": 1, "heads": 2, "plane_tokens": 4, "upsample": 2, "plane_channels": 8,
+        "field": {"widths": [24, 16, 4], "density_bias": -1.0},
+    },
+}  # fmt: skip
+SMOKE = TrainConfig(
+    steps=150, batch=4, rays=96, learning_rate=5e-3, warmup=10, log_every=5, save_every=50,
+    picture_every=150, permute_channels=0.0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def spheres(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("packed") / "train"
+    write_spheres(folder)
+    return PackedRenders(folder)
+
+
+def new_state(config: TrainConfig = SMOKE) -> TrainState:
+    torch.manual_seed(0)
+    return TrainState(checkpoint.build(NETWORK), config)
+
+
+def test_smoke_run_lowers_the_loss(spheres, tmp_path, capsys):
+    state = new_state()
+    train.train(state, spheres, spheres, tmp_path)
+    entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert state.step == entries[-1]["step"] == SMOKE.steps
+    first, last = (sum(e["loss"] for e in part) / 3 for part in (entries[:3], entries[-3:]))
+    assert last < 0.6 * first, f"loss went from {first:.4f} to {last:.4f}"
+    assert {p.name for p in tmp_path.iterdir()} >= {"state.pt", "checkpoint", "train.png", "heldout.png"}
+    assert checkpoint.load(tmp_path / "checkpoint").config == state.model.config
+
+
+def test_resume_is_bit_for_bit(spheres, tmp_path):
+    whole, broken, resumed = new_state(), new_state(), new_state()
+    for _ in range(6):
+        train.train_step(whole, spheres)
+    for _ in range(3):
+        train.train_step(broken, spheres)
+    broken.save(tmp_path / "state.pt")
+    resumed.load(tmp_path / "state.pt")
+    for _ in range(3):
+        train.train_step(resumed, spheres)
+    for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(whole.average.parameters(), resumed.average.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_rays_hit_what_their_pixel_shows(spheres):
+    """A ray's surface point lies on the sphere that its colour was computed from."""
+    batch = make_batch(spheres, SMOKE, 0, 32, 0.85)
+    rays = pick_rays(batch, SMOKE, torch.Generator().manual_seed(0))
+    points = rays.origins + rays.directions * rays.distance[..., None]
+    solid = rays.distance > 0
+    assert solid.any()
+    for sample in range(SMOKE.batch):
+        radius = points[sample][solid[sample]].norm(dim=-1)
+        assert (radius - radius.median()).abs().max() < 0.01  # depth is float16
+
+
+def test_input_camera_is_turned_to_the_front(spheres):
+    cameras = face_input(spheres.camera_to_world[0, 3], spheres.camera_to_world[0])
+    position = cameras[3, :3, 3]
+    assert abs(position[0]) < 1e-5 and position[2] > 0
+    assert torch.allclose(cameras[:, 1, 3], spheres.camera_to_world[0, :, 1, 3])
+
+
+def test_mirror_keeps_cameras_rigid_and_pictures_consistent(spheres):
+    batch = make_batch(spheres, SMOKE, 1, 32, 0.85)
+    once = mirror(batch.image[0], batch.rgba[0], batch.depth[0], batch.camera_to_world[0])
+    assert torch.allclose(torch.linalg.det(once[3][:, :3, :3]), torch.ones(2), atol=1e-5)
+    twice = mirror(*once)
+    assert all(torch.equal(a, b) for a, b in zip(twice[:3], (batch.image[0], batch.rgba[0], batch.depth[0]), strict=True))  # fmt: skip
+
+
+def test_an_unknown_option_is_refused_by_name():
+    with pytest.raises(ValueError, match="unknown option.*stepz"):
+        TrainConfig.from_json({"stepz": 3})

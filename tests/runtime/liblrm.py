@@ -1,0 +1,188 @@
+"""liblrm's field and render functions, bare: one ctypes declaration per line of lrm.h.
+
+A second reading of the header beside lrm_sdk/native.py, for tests that must send what a well-made
+binding never would (wrong sizes, NULLs, unknown enumerators).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import POINTER, c_float, c_int32, c_size_t, c_void_p
+from pathlib import Path
+
+import numpy as np
+
+OK, INVALID_ARGUMENT, NOT_FINITE, OUT_OF_MEMORY, CANCELLED = range(5)
+REDUCTIONS = {"concat": 0, "sum": 1, "mean": 2}
+ACTIVATIONS = {"relu": 0, "silu": 1}
+DENSITY_ACTIVATIONS = {"exp": 0, "relu": 1, "softplus": 2}
+OUTSIDE = {"decode": 0, "empty": 1}
+RAY_RANGES = {"box": 0, "near_far": 1}
+STEPS = {"length": 0, "unit": 1}
+
+Floats = POINTER(c_float)
+ProgressFn = ctypes.CFUNCTYPE(c_int32, c_void_p, c_float)
+
+
+class FieldOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("plane_channels", c_int32), ("plane_height", c_int32), ("plane_width", c_int32),
+        ("axes", c_int32 * 6),
+        ("radius", c_float),
+        ("align_corners", c_int32), ("reduction", c_int32), ("activation", c_int32),
+        ("density_activation", c_int32),
+        ("density_bias", c_float), ("color_widen", c_float),
+        ("outside", c_int32), ("layer_count", c_int32),
+        ("layer_widths", POINTER(c_int32)),
+        ("native_to_sdk", c_float * 16),
+        ("thread_count", c_int32),
+    ]  # fmt: skip
+
+
+class Camera(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("camera_to_world", c_float * 16),
+        ("fx", c_float), ("fy", c_float), ("cx", c_float), ("cy", c_float),
+        ("width", c_int32), ("height", c_int32),
+    ]  # fmt: skip
+
+
+class RenderOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("ray_range", c_int32), ("step", c_int32), ("sample_count", c_int32),
+        ("box_scale", c_float), ("near_distance", c_float), ("far_distance", c_float),
+        ("last_delta", c_float),
+        ("background", c_float * 3),
+        ("exhaustive", c_int32),
+        ("progress", ProgressFn), ("user_data", c_void_p),
+    ]  # fmt: skip
+
+
+def library_path() -> Path:
+    """LRM_LIBRARY, else the installed package's, else the newest one built in this checkout."""
+    if "LRM_LIBRARY" in os.environ:
+        return Path(os.environ["LRM_LIBRARY"])
+    root = Path(__file__).resolve().parents[2]
+    built = [*root.glob("lrm_sdk/liblrm.so"), *root.glob("build/*/liblrm.so")]
+    if not built:
+        raise FileNotFoundError(f"liblrm.so: build it (cmake -S runtime -B build/release) in {root}")
+    return max(built, key=lambda path: path.stat().st_mtime)
+
+
+def _load() -> ctypes.CDLL:
+    lib = ctypes.CDLL(str(library_path()))
+    lib.lrm_last_error.restype = lib.lrm_instruction_set.restype = ctypes.c_char_p
+    lib.lrm_field_query.argtypes = [c_void_p, Floats, c_size_t, Floats, Floats]
+    lib.lrm_field_density_grid.argtypes = [c_void_p, c_int32, Floats, ProgressFn, c_void_p]
+    lib.lrm_field_destroy.argtypes = [c_void_p]
+    lib.lrm_field_destroy.restype = None
+    lib.lrm_field_render.argtypes = [
+        c_void_p, POINTER(Camera), POINTER(RenderOptions), Floats, Floats, Floats,
+    ]  # fmt: skip
+    return lib
+
+
+lib = _load()
+
+
+class LrmFailure(Exception):
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(lib.lrm_last_error().decode())
+
+
+def check(status: int) -> None:
+    if status != OK:
+        raise LrmFailure(status)
+
+
+def pointer(array: np.ndarray | None):
+    return None if array is None else array.ctypes.data_as(Floats)
+
+
+def field_options(spec, planes: np.ndarray, **overrides) -> FieldOptions:
+    """The options of a models.field.FieldSpec; overrides are set last, as they are."""
+    options = FieldOptions()
+    lib.lrm_field_options_init(ctypes.byref(options))
+    options.plane_channels, options.plane_height, options.plane_width = planes.shape[1:]
+    options.axes = (c_int32 * 6)(*["xyz".index(c) for pair in spec.axes for c in pair])
+    options.radius, options.align_corners = spec.radius, spec.align_corners
+    options.reduction = REDUCTIONS[spec.reduction]
+    options.activation = ACTIVATIONS[spec.activation]
+    options.density_activation = DENSITY_ACTIVATIONS[spec.density_activation]
+    options.density_bias, options.color_widen = spec.density_bias, spec.color_widen
+    options.outside = OUTSIDE[spec.outside]
+    options.layer_count = len(spec.widths) - 1
+    options.layer_widths = (c_int32 * len(spec.widths))(*spec.widths)
+    for name, value in overrides.items():
+        setattr(options, name, value)
+    return options
+
+
+def create_field(options: FieldOptions | None, planes, weights, biases) -> c_void_p:
+    """The handle of a new field; raises LrmFailure."""
+    handle = c_void_p()
+    weights, biases = ((Floats * len(a))(*map(pointer, a)) for a in (weights, biases))
+    reference = None if options is None else ctypes.byref(options)
+    check(lib.lrm_field_create(reference, pointer(planes), weights, biases, ctypes.byref(handle)))
+    return handle
+
+
+class Field:
+    """A field from a spec and float32 arrays. Frees its handle when collected."""
+
+    def __init__(self, spec, planes, weights, biases, **overrides) -> None:
+        options = field_options(spec, planes, **overrides)
+        self.handle = create_field(options, planes, weights, biases)
+
+    def __del__(self) -> None:
+        lib.lrm_field_destroy(getattr(self, "handle", None))
+
+    def query(self, points, *, density: bool = True, rgb: bool = True):
+        points = np.ascontiguousarray(points, np.float32)
+        d = np.full(len(points), np.nan, np.float32) if density else None
+        c = np.full((len(points), 3), np.nan, np.float32) if rgb else None
+        check(lib.lrm_field_query(self.handle, pointer(points), len(points), pointer(d), pointer(c)))
+        return d, c
+
+    def density_grid(self, n: int, progress=None) -> np.ndarray:
+        grid = np.full((n, n, n), np.nan, np.float32)
+        callback = ProgressFn(progress) if progress else ProgressFn()
+        check(lib.lrm_field_density_grid(self.handle, n, pointer(grid), callback, None))
+        return grid
+
+    def render(self, camera: Camera, options: RenderOptions):
+        """rgb [H, W, 3], alpha [H, W], depth [H, W]."""
+        shape = (camera.height, camera.width)
+        rgb, alpha, depth = (np.full((*shape, *s), np.nan, np.float32) for s in ((3,), (), ()))
+        arrays = (pointer(a) for a in (rgb, alpha, depth))
+        check(lib.lrm_field_render(self.handle, ctypes.byref(camera), ctypes.byref(options), *arrays))
+        return rgb, alpha, depth
+
+
+def make_camera(matrix, focal: float, size: tuple[int, int], **overrides) -> Camera:
+    """camera_to_world [4, 4]; focal length in pixels; size is (width, height)."""
+    camera = Camera()
+    lib.lrm_camera_init(ctypes.byref(camera))
+    camera.camera_to_world = (c_float * 16)(*np.asarray(matrix, np.float32).ravel())
+    camera.fx = camera.fy = focal
+    camera.width, camera.height = size
+    camera.cx, camera.cy = size[0] / 2, size[1] / 2
+    for name, value in overrides.items():
+        setattr(camera, name, value)
+    return camera
+
+
+def render_options(**settings) -> RenderOptions:
+    """Defaults with the given members set; ray_range and step by name."""
+    options = RenderOptions()
+    lib.lrm_render_options_init(ctypes.byref(options))
+    names = {"ray_range": RAY_RANGES, "step": STEPS}
+    for name, value in settings.items():
+        value = names[name][value] if isinstance(value, str) else value
+        setattr(options, name, (c_float * 3)(*value) if name == "background" else value)
+    return options
