@@ -21,7 +21,7 @@ from models.field import FieldDecoder, FieldSpec, Triplane  # noqa: E402  (the p
 from models.render import RenderSpec  # noqa: E402
 from models.training.config import TrainConfig  # noqa: E402
 from models.training.dataset import Batch, PackedRenders  # noqa: E402
-from models.training.losses import losses, random_background  # noqa: E402
+from models.training.losses import random_background, ray_losses, total  # noqa: E402
 from models.training.rays import pick_rays, render_batch  # noqa: E402
 
 SPEC = FieldSpec(
@@ -37,11 +37,11 @@ SCALE = 0.8  # the object fills [-0.9, 0.9]^3; TripoSR's box has half side 0.87
 
 def all_views(data: PackedRenders, obj: int) -> Batch:
     """Every view of one object, shrunk to fit the box."""
-    pictures, depths = zip(*(data.target(obj, v) for v in range(data.views)), strict=True)
+    rgba, depth = data.all_views(obj)
     cameras = data.camera_to_world[obj].clone()
     cameras[:, :3, 3] *= SCALE
     no_input = torch.zeros(1, 3, 1, 1)
-    return Batch(no_input, torch.stack(pictures)[None], torch.stack(depths)[None] * SCALE, cameras[None], data.focal[obj][None])  # fmt: skip
+    return Batch(no_input, rgba[None], depth[None] * SCALE, cameras[None], data.focal[obj][None], None)
 
 
 def fit(batch: Batch, steps: int) -> Triplane:
@@ -53,10 +53,10 @@ def fit(batch: Batch, steps: int) -> Triplane:
         generator = torch.Generator().manual_seed(step)
         rays = pick_rays(batch, CONFIG, generator)
         rendered = render_batch(field, rays, CONFIG, generator)
-        terms = losses(rays, rendered, CONFIG, random_background(1, generator))
+        terms = ray_losses(rays, rendered, random_background(1, generator))
         # Neighbouring texels that differ without need make floaters between the views.
         smooth = sum(field.planes.diff(dim=d).square().mean() for d in (3, 4))
-        (terms["loss"] + 0.02 * smooth).backward()
+        (total(terms, CONFIG) + 0.02 * smooth).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
@@ -89,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="a packed split (models/data/pack.py)")
     parser.add_argument("--object", required=True, help="its name in names.json")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--out", type=Path, default=FILE)
     args = parser.parse_args()
     data = PackedRenders(args.data)

@@ -121,7 +121,9 @@ def _read_field(path: Path, widths: tuple[int, ...]) -> tuple[tuple[np.ndarray, 
     for i, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
         shapes |= {f"layers.{i}.weight": (outputs, inputs), f"layers.{i}.bias": (outputs,)}
     if unknown := sorted(set(tensors) - set(shapes)):
-        raise EngineError(f"{path}: unknown tensor {unknown[0]!r}; field.widths {list(widths)} needs {list(shapes)}")
+        raise EngineError(
+            f"{path}: unknown tensor {unknown[0]!r}; field.widths {list(widths)} needs {list(shapes)}"
+        )
     for name, shape in shapes.items():
         _check_tensor(path, name, tensors.get(name), shape)
     layers = range(len(widths) - 1)
@@ -133,7 +135,9 @@ def _check_tensor(path: Path, name: str, tensor: np.ndarray | None, shape: tuple
     if tensor is None:
         raise EngineError(f"{path}: tensor {name!r} is missing; field.widths asks for it")
     if tensor.shape != shape:
-        raise EngineError(f"{path}: {name}: expected shape {list(shape)} from field.widths, got {list(tensor.shape)}")
+        raise EngineError(
+            f"{path}: {name}: expected shape {list(shape)} from field.widths, got {list(tensor.shape)}"
+        )
     if tensor.dtype not in (np.float16, np.float32):
         raise EngineError(f"{path}: {name}: expected float16 or float32, got {tensor.dtype}")
     if not np.isfinite(tensor).all():

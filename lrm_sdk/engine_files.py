@@ -26,7 +26,9 @@ def read_json(folder: Path) -> Any:
         )
     try:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise EngineError(f"{path}: expected at most {MAX_MANIFEST_BYTES} bytes, got {path.stat().st_size}")
+            raise EngineError(
+                f"{path}: expected at most {MAX_MANIFEST_BYTES} bytes, got {path.stat().st_size}"
+            )
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise EngineError(f"{folder}: no engine.json in it; make one with export/build_engine.py") from error

@@ -17,7 +17,8 @@ from torch import nn
 from models import checkpoint
 from models.training.config import TrainConfig, read_config
 from models.training.dataset import PackedRenders, make_batch
-from models.training.losses import losses, random_background
+from models.training.losses import random_background, ray_losses, total
+from models.training.occupancy import point_losses
 from models.training.pictures import save_grid
 from models.training.rays import pick_rays, render_batch
 from models.training.state import TrainState
@@ -32,7 +33,9 @@ def train_step(state: TrainState, data: PackedRenders) -> dict[str, float]:
     rays = pick_rays(batch, config, generator)
     field = model.field(model(batch.image))
     rendered = render_batch(field, rays, config, generator)
-    terms = losses(rays, rendered, config, random_background(config.batch, generator))
+    terms = ray_losses(rays, rendered, random_background(config.batch, generator))
+    terms |= point_losses(field, batch.points, model.config.mesh_threshold)
+    terms["loss"] = total(terms, config)
     terms["loss"].backward()
     rate = state.learning_rate()
     norm = state.update()
@@ -61,7 +64,7 @@ def train(state: TrainState, data: PackedRenders, heldout: PackedRenders | None,
 
 def show_progress(state: TrainState, terms: dict[str, float], seconds: float) -> None:
     left = (state.config.steps - state.step) * seconds / 60
-    shown = " ".join(f"{k} {terms[k]:.4f}" for k in ("loss", "rgb", "mask", "depth"))
+    shown = " ".join(f"{k} {terms[k]:.4f}" for k in ("loss", "rgb", "mask", "depth", "solid"))
     print(f"\rstep {state.step}/{state.config.steps} {shown} {seconds:.2f} s/step, {left:.0f} min left ", end="", flush=True)  # fmt: skip
 
 

@@ -18,9 +18,13 @@ def float32_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.nda
     try:
         array = np.asarray(value)
     except Exception as error:  # NumPy and array-likes raise what they please
-        raise InvalidArgumentError(f"{name}: expected numbers of shape {wanted}, got {type(value).__name__}") from error
+        raise InvalidArgumentError(
+            f"{name}: expected numbers of shape {wanted}, got {type(value).__name__}"
+        ) from error
     if array.dtype.kind not in "fiu":
-        raise InvalidArgumentError(f"{name}: expected real numbers of shape {wanted}, got dtype {array.dtype}")
+        raise InvalidArgumentError(
+            f"{name}: expected real numbers of shape {wanted}, got dtype {array.dtype}"
+        )
     if array.ndim != len(shape) or any(
         isinstance(want, int) and want != got for want, got in zip(shape, array.shape, strict=True)
     ):

@@ -49,7 +49,9 @@ class Field:
         planes = float32_array("planes", planes, (3, "C", "H", "W"))
         layers = [float32_array(f"weights[{i}]", w, ("out", "in")) for i, w in enumerate(weights)]
         if not layers or len(biases) != len(layers):
-            raise InvalidArgumentError(f"biases: expected one for each of {len(layers)} weights (1 or more), got {len(biases)}")  # fmt: skip
+            raise InvalidArgumentError(
+                f"biases: expected one for each of {len(layers)} weights (1 or more), got {len(biases)}"
+            )
         offsets = [
             None if b is None else float32_array(f"biases[{i}]", b, (layers[i].shape[0],))
             for i, b in enumerate(biases)
@@ -58,7 +60,11 @@ class Field:
         handle = Handle()
         check(
             load().lrm_field_create(
-                ctypes.byref(native), _pointer(planes), _pointers(layers), _pointers(offsets), ctypes.byref(handle)
+                ctypes.byref(native),
+                _pointer(planes),
+                _pointers(layers),
+                _pointers(offsets),
+                ctypes.byref(handle),
             )
         )
         self._handle = handle
@@ -70,7 +76,9 @@ class Field:
         points = float32_array("points", points, ("N", 3))
         density, rgb = _zeros(len(points)), _zeros(len(points), 3)
         check(
-            load().lrm_field_query(self._handle, _pointer(points), len(points), _pointer(density), _pointer(rgb))
+            load().lrm_field_query(
+                self._handle, _pointer(points), len(points), _pointer(density), _pointer(rgb)
+            )
         )
         return density, rgb
 
@@ -122,14 +130,20 @@ def grid_mesh(density: Any, radius: float, threshold: float, close_border: bool 
     density = float32_array("density", density, ("n", "n", "n"))
     n = density.shape[0]
     if density.shape != (n, n, n) or not 2 <= n <= 2048:
-        raise InvalidArgumentError(f"density: expected a cube of 2 to 2048 points a side, got {list(density.shape)}")
+        raise InvalidArgumentError(
+            f"density: expected a cube of 2 to 2048 points a side, got {list(density.shape)}"
+        )
     handle = Handle()
     try:
         check(
             load().lrm_grid_mesh(
-                _pointer(density), n, number("radius", radius), number("threshold", threshold),
-                int(bool(close_border)), ctypes.byref(handle),
-            )  # fmt: skip
+                _pointer(density),
+                n,
+                number("radius", radius),
+                number("threshold", threshold),
+                int(bool(close_border)),
+                ctypes.byref(handle),
+            )
         )
         return _copy_mesh(handle, normals=False, colors=False)
     finally:
@@ -148,9 +162,14 @@ def _copy_mesh(handle: ctypes.c_void_p, *, normals: bool, colors: bool) -> MeshA
     )
     check(
         load().lrm_mesh_copy(
-            handle, vertex_count, face_count, _pointer(mesh.vertices), _pointer(mesh.normals),
-            _pointer(mesh.colors), mesh.faces.ctypes.data_as(UInt32Pointer),
-        )  # fmt: skip
+            handle,
+            vertex_count,
+            face_count,
+            _pointer(mesh.vertices),
+            _pointer(mesh.normals),
+            _pointer(mesh.colors),
+            mesh.faces.ctypes.data_as(UInt32Pointer),
+        )
     )
     return mesh
 

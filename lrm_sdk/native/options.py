@@ -52,7 +52,9 @@ class FieldOptions:
         """plane_shape [3, C, H, W]; widths: features in, ..., 4."""
         axes = tuple(self.axes)
         if len(axes) != 3 or any(len(a) != 2 or not set(a) <= set("xyz") for a in axes):
-            raise InvalidArgumentError(f"axes: expected three pairs of x, y, z such as 'xy', got {self.axes!r}")
+            raise InvalidArgumentError(
+                f"axes: expected three pairs of x, y, z such as 'xy', got {self.axes!r}"
+            )
         result = CFieldOptions(struct_size=ctypes.sizeof(CFieldOptions))
         result.plane_channels, result.plane_height, result.plane_width = plane_shape[1:]
         for row, pair in zip(result.axes, axes, strict=True):

@@ -1,1 +1,1 @@
-"""Pictures of real objects for training: read, render, pack. See models/data/README.md."""
+"""Pictures of real objects for training: read (furniture, obj), draw (render), pack (pack)."""

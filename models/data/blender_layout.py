@@ -13,8 +13,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from models.data.viewpoints import Viewpoint
 
@@ -37,8 +37,9 @@ def write_object(folder: Path, rgba: np.ndarray, depth: np.ndarray, views: list[
     frames = []
     for i, view in enumerate(views):
         name = f"{i:03d}"
-        cv2.imwrite(str(stage / f"{name}.png"), cv2.cvtColor(rgba[i], cv2.COLOR_RGBA2BGRA))
-        cv2.imwrite(str(stage / f"{name}_depth.png"), (depth[i] / DEPTH_UNIT).round().astype(np.uint16))
+        steps = (depth[i] / DEPTH_UNIT).round().astype(np.uint16)
+        Image.fromarray(rgba[i]).save(stage / f"{name}.png")
+        Image.fromarray(steps).save(stage / f"{name}_depth.png")
         frames.append({
             "file_path": f"{name}.png", "depth_path": f"{name}_depth.png", "camera_angle_x": view.fov,
             "transform_matrix": view.camera_to_world.tolist(),
@@ -53,7 +54,7 @@ def read_object(folder: Path) -> Views:
     """Reads what write_object wrote; other Blender-layout renders work if they carry depth."""
     data = json.loads((folder / "transforms.json").read_text())
     frames, size = data["frames"], data["w"]
-    rgba = [_read(folder / f["file_path"])[..., [2, 1, 0, 3]] for f in frames]
+    rgba = [_read(folder / f["file_path"]) for f in frames]
     depth = [_read(folder / f["depth_path"]).astype(np.float32) * data["depth_unit"] for f in frames]
     angles = [f.get("camera_angle_x", data["camera_angle_x"]) for f in frames]
     focal = [size / 2 / math.tan(a / 2) for a in angles]
@@ -62,7 +63,8 @@ def read_object(folder: Path) -> Views:
 
 
 def _read(path: Path) -> np.ndarray:
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ValueError(f"{path}: expected a picture")
-    return pixels
+    try:
+        with Image.open(path) as picture:
+            return np.array(picture)
+    except (FileNotFoundError, UnidentifiedImageError) as error:
+        raise ValueError(f"{path}: expected a picture ({error})") from error

@@ -1,4 +1,4 @@
-"""Writes models/data/split.json and CREDITS.md: python -m models.data.credits --renders DIR --objects DIR."""
+"""Writes models/data/split.json and CREDITS.md: python -m models.data.credits --objects DIR."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from models.data.split import split_of
 HERE = Path(__file__).parent
 HEADER = """# Credits
 
-The objects that lrm-tiny was trained on, and those held out, come from Debian's package
-`sweethome3d-furniture`. Names are `<catalogue>-<model>`; made by `python -m models.data.credits`.
+The objects that lrm-tiny was trained on, those held out and those in `examples/` come from Debian's
+package `sweethome3d-furniture`. `models/data/split.json` says which is which; `models.data.render`
+leaves out some of them (flat, without materials, hardly visible). Names are `<catalogue>-<model>`; made by `python -m models.data.credits`.
+They were changed: turned upright, centred, scaled and rendered to pictures. "Public domain" is
+[CC0 1.0](https://creativecommons.org/publicdomain/zero/1.0/); the others are
+[CC-BY 3.0](https://creativecommons.org/licenses/by/3.0/).
 
 | object | creator | licence |
 |---|---|---|
 """
 
 
-def split_lists(found: list[Entry], dropped: dict[str, str]) -> dict:
-    lists: dict = {"train": [], "heldout": [], "unseen": []}
+def split_lists(found: list[Entry]) -> dict[str, list[str]]:
+    lists: dict[str, list[str]] = {"train": [], "heldout": [], "unseen": []}
     for entry in found:
-        if entry.name not in dropped:
-            lists[split_of(entry.model)].append(entry.name)
-    return lists | {"dropped": dropped}
+        lists[split_of(entry.model)].append(entry.name)
+    return lists
 
 
 def credit_table(found: list[Entry]) -> str:
@@ -35,13 +38,10 @@ def credit_table(found: list[Entry]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--renders", type=Path, required=True, help="models.data.render's --out")
     parser.add_argument("--objects", type=Path, required=True, help="unpacked catalogues")
-    args = parser.parse_args()
-    found = entries(args.objects)
-    dropped = json.loads((args.renders / "dropped.json").read_text())
-    (HERE / "split.json").write_text(json.dumps(split_lists(found, dropped), indent=1) + "\n")
-    (HERE / "CREDITS.md").write_text(credit_table([e for e in found if e.name not in dropped]))
+    found = entries(parser.parse_args().objects)
+    (HERE / "split.json").write_text(json.dumps(split_lists(found), indent=1) + "\n")
+    (HERE / "CREDITS.md").write_text(credit_table(found))
 
 
 if __name__ == "__main__":

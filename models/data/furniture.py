@@ -42,7 +42,10 @@ def install(folder: Path) -> Path:
     try:
         subprocess.run(["apt-get", "download", PACKAGE], cwd=folder, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        message = f"expected Debian's apt-get to download {PACKAGE} ({error}); run `apt-get update`, or unpack the package's .sh3f files into {root} by hand"  # fmt: skip
+        message = (
+            f"expected Debian's apt-get to download {PACKAGE} ({error}); run `apt-get update`, "
+            f"or unpack the package's .sh3f files into {root} by hand"
+        )
         raise RuntimeError(message) from error
     (archive,) = folder.glob(f"{PACKAGE}_*.deb")
     subprocess.run(["dpkg", "-x", str(archive), str(folder / "package")], check=True)

@@ -54,7 +54,9 @@ def _triangles(rest: str, counts: list[int]) -> list[list[list[int]]]:
     corners = []
     for corner in rest.split():
         indices = [int(i) if i else 0 for i in (corner.split("/") + ["", ""])[:3]]
-        corners.append([i - 1 if i > 0 else i + n if i < 0 else -1 for i, n in zip(indices, counts, strict=True)])
+        corners.append(
+            [i - 1 if i > 0 else i + n if i < 0 else -1 for i, n in zip(indices, counts, strict=True)]
+        )
     return [[corners[0], corners[k], corners[k + 1]] for k in range(1, len(corners) - 1)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,10 @@ from models.data.obj import Part, read_obj
 REACH = 0.9
 # Rulers, carpets, wall plates: thinner than this share of their length they are pictures, not shapes.
 FLATTEST = 0.04
+# Thicker than FLATTEST, and yet plates for a wall; and a shower whose parts hang in the air.
+WALL_PLATE = re.compile(
+    r"(rounded|square)-(antenna|dimmer|double-switch|plug|RJ-45|switch)|.*-whites|wall(Double)?Socket|shower(Door)?$"
+)
 
 
 class Unsuitable(ValueError):
@@ -28,12 +33,23 @@ class Object:
 
 def load_object(entry: Entry) -> Object:
     """Raises Unsuitable with the reason an object is left out, ValueError on a broken OBJ."""
+    if WALL_PLATE.match(entry.model):
+        raise Unsuitable("part of a wall")
     parts = read_obj(entry.obj)
-    if any(p.material is None for p in parts):
-        raise Unsuitable("a material is missing from its MTL")
+    for part in parts:
+        _check_material(part)
     if not parts:
         raise Unsuitable("no faces")
     return place(entry.name, [_rotated(p, entry.rotation) for p in parts])
+
+
+def _check_material(part: Part) -> None:
+    """A silent grey instead of the true colour would be learnt as if it were true."""
+    if part.material is None:
+        raise Unsuitable("a material is missing from its MTL")
+    texture = part.material.texture
+    if texture is not None and not texture.is_file():
+        raise Unsuitable(f"texture {texture.name} is missing")
 
 
 def _rotated(part: Part, rotation: np.ndarray) -> Part:

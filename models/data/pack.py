@@ -47,7 +47,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     for split in sorted(p for p in args.source.iterdir() if p.is_dir()):
-        folders = sorted(f for f in split.iterdir() if (f / "transforms.json").is_file())
+        folders = sorted(
+            f for f in split.iterdir() if (f / "transforms.json").is_file() and f.suffix != ".part"
+        )
         if folders:
             pack(folders, args.out / split.name)
             print(f"{split.name}: {len(folders)} objects")

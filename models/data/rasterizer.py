@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import cv2
 import moderngl
 import numpy as np
+from PIL import Image
 
 from models.data.obj import Material, Part
 from models.data.objects import Object
@@ -123,9 +123,9 @@ class Rasterizer:
         return _Mesh(vertices, buffer, self._texture(part.material), part.material)
 
     def _texture(self, material: Material) -> moderngl.Texture | None:
-        pixels = None if material.texture is None else read_texture(material.texture)
-        if pixels is None:
+        if material.texture is None:
             return None
+        pixels = read_texture(material.texture)
         flipped = np.ascontiguousarray(pixels[::-1])  # OpenGL's first row is the lowest
         texture = self.context.texture((pixels.shape[1], pixels.shape[0]), 4, flipped.tobytes())
         texture.build_mipmaps()
@@ -169,17 +169,15 @@ def downsample(rgba: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndar
     return picture, np.where(np.isfinite(nearest), nearest, 0).astype(np.float32)
 
 
-def read_texture(path: Path) -> np.ndarray | None:
-    """uint8 RGBA [H, W, 4], or None if the file is not there or not a picture."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
-    if pixels is None or pixels.dtype != np.uint8:
-        return None
-    if pixels.ndim == 2:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGBA)
-    else:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGBA if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
-    scale = LARGEST_TEXTURE / max(pixels.shape[:2])
-    return pixels if scale >= 1 else cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+def read_texture(path: Path) -> np.ndarray:
+    """uint8 RGBA [H, W, 4]. Raises ValueError if the file is not a picture."""
+    try:
+        with Image.open(path) as picture:
+            pixels = picture.convert("RGBA")
+    except OSError as error:
+        raise ValueError(f"texture {path.name} cannot be read ({error})") from error
+    pixels.thumbnail((LARGEST_TEXTURE, LARGEST_TEXTURE), Image.Resampling.BOX)
+    return np.array(pixels)
 
 
 def _unit(direction: tuple[float, float, float]) -> np.ndarray:

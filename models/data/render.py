@@ -52,7 +52,9 @@ def render_all(found: list[Entry], out: Path, size: int, views: int) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--objects", type=Path, help="unpacked catalogues; default: downloaded to DIR/../sweethome3d")
+    parser.add_argument(
+        "--objects", type=Path, help="unpacked catalogues; default: downloaded to DIR/../sweethome3d"
+    )
     parser.add_argument("--size", type=int, default=192, help="pixels")
     parser.add_argument("--views", type=int, default=24, help="per object, even")
     parser.add_argument("--only", nargs="*", help="names of objects")

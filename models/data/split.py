@@ -6,19 +6,21 @@ Decided by the model's name alone, so that twins in two catalogues fall on one s
 from __future__ import annotations
 
 import hashlib
+import re
 
 # Left out altogether, with their near twins by name: they are the examples and the public test.
+# Compared with the letters and digits of the lower-case name: catalogues write antiqueChair.
 UNSEEN = (
-    "antique_chair", "ball", "barrel", "bear", "bread", "chicken", "cupcake", "deck", "extinguisher",
-    "fireext", "hot_dog", "hotdog", "lantern", "mailbox", "milk", "potted", "plant_pot", "rock",
-    "teddy", "tetrapak", "toy",
+    "antiquechair", "ball", "barrel", "bear", "bread", "chicken", "cupcake", "deck", "extinguisher",
+    "hotdog", "lantern", "mailbox", "milk", "plant", "rock", "teddy", "tetrapak", "toy",
 )  # fmt: skip
 HELD_OUT_OF = 10  # one in ten
 
 
 def split_of(model: str) -> str:
-    """"train", "heldout" or "unseen"."""
-    if any(word in model.lower() for word in UNSEEN):
+    """The side of the split: "train", "heldout" or "unseen"."""
+    letters = re.sub(r"[^a-z0-9]", "", model.lower())
+    if any(word in letters for word in UNSEEN):
         return "unseen"
     return "train" if seed_of(model) % HELD_OUT_OF else "heldout"
 

@@ -13,7 +13,8 @@ class TrainConfig:
     steps: int = 4000
     batch: int = 8  # objects per step
     views: int = 2  # target views per object
-    rays: int = 256  # per target view
+    rays: int = 128  # per target view
+    points: int = 4096  # with a known inside or outside, per object (models/training/occupancy.py)
     coarse_samples: int = 12  # stratified over the whole ray
     fine_samples: int = 12  # around the known surface
     foreground_share: float = 0.6  # of the rays; the rest fall anywhere in the picture
@@ -25,6 +26,8 @@ class TrainConfig:
     ema: float = 0.998
     lambda_mask: float = 0.5
     lambda_depth: float = 0.1
+    lambda_solid: float = 0.3
+    lambda_color: float = 0.5
     mirror: float = 0.5  # probability
     permute_channels: float = 0.2  # probability
     seed: int = 0

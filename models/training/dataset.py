@@ -8,7 +8,7 @@ what it sees facing +Z.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from models.camera import rotation_y
 from models.training.config import TrainConfig
+from models.training.occupancy import Points, sample_points
 
 FOREGROUND_ALPHA = 13  # of 255: below it an edge pixel does not widen the subject's box
 WHITE = 1.0  # input pictures are composited over white, as at inference
@@ -30,6 +31,7 @@ class Batch:
     depth: Tensor  # [B, T, h, w] along the viewing axis; 0 = background
     camera_to_world: Tensor  # [B, T, 4, 4] native frame of this sample
     focal: Tensor  # [B, T] pixels
+    points: Points  # [B, P, ...] native frame of this sample
 
 
 class PackedRenders:
@@ -55,9 +57,10 @@ class PackedRenders:
     def rgba(self, obj: int, view: int) -> Tensor:
         return torch.from_numpy(self.images[obj, view].astype(np.float32) / 255)  # [S, S, 4]
 
-    def target(self, obj: int, view: int) -> tuple[Tensor, Tensor]:
-        depth = torch.from_numpy(self.depth[obj, view].astype(np.float32))
-        return self.rgba(obj, view), depth
+    def all_views(self, obj: int) -> tuple[Tensor, Tensor]:
+        """rgba [V, S, S, 4] and depth [V, S, S]."""
+        rgba = torch.from_numpy(self.images[obj].astype(np.float32) / 255)
+        return rgba, torch.from_numpy(self.depth[obj].astype(np.float32))
 
 
 def subject_box(alpha: Tensor) -> tuple[float, float, float]:
@@ -95,25 +98,30 @@ def make_batch(
     samples = [
         _sample(data, config, generator, size, foreground_ratio) for _ in range(config.batch)
     ]
-    return Batch(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
+    *parts, points = zip(*samples, strict=True)
+    fields = [torch.stack([getattr(p, n) for p in points]) for n in Points.__dataclass_fields__]
+    return Batch(*(torch.stack(part) for part in parts), Points(*fields))
 
 
-def _sample(data, config, generator, size, foreground_ratio) -> tuple[Tensor, ...]:
+def _sample(data, config, generator, size, foreground_ratio) -> tuple:
     obj = int(torch.randint(data.objects, (), generator=generator))
     source = int(torch.randint(data.views // 2, (), generator=generator))  # an input-like view
     targets = torch.randint(data.views, (config.views,), generator=generator).tolist()
     ratio = foreground_ratio * (0.92 + 0.16 * float(torch.rand((), generator=generator)))
-    image = crop_to_subject(data.rgba(obj, source), size, min(ratio, 1.0))
-    pictures, depths = zip(*(data.target(obj, t) for t in targets), strict=True)
-    rgba, depth = torch.stack(pictures), torch.stack(depths)
-    cameras = face_input(data.camera_to_world[obj, source], data.camera_to_world[obj, targets])
+    rgba, depth = data.all_views(obj)
+    image = crop_to_subject(rgba[source], size, min(ratio, 1.0))
+    cameras = face_input(data.camera_to_world[obj, source], data.camera_to_world[obj])
+    points = sample_points(rgba, depth, cameras, data.focal[obj], config, generator)
+    views = (image, rgba[targets], depth[targets], cameras[targets])
     if float(torch.rand((), generator=generator)) < config.mirror:
-        image, rgba, depth, cameras = mirror(image, rgba, depth, cameras)
+        views, points = mirror(*views), mirror_points(points)
+    image, rgba, depth, cameras = views
     if float(torch.rand((), generator=generator)) < config.permute_channels:
         order = torch.randperm(3, generator=generator)
         image = image[order]
         rgba = torch.cat([rgba[..., :3][..., order], rgba[..., 3:]], -1)
-    return image, rgba, depth, cameras, data.focal[obj, targets]
+        points = replace(points, colors=points.colors[:, order])
+    return image, rgba, depth, cameras, data.focal[obj, targets], points
 
 
 def face_input(source: Tensor, cameras: Tensor) -> Tensor:
@@ -125,3 +133,8 @@ def mirror(image: Tensor, rgba: Tensor, depth: Tensor, cameras: Tensor) -> tuple
     """The sample seen in a mirror standing in the plane x = 0."""
     flip = torch.diag(torch.tensor([-1.0, 1.0, 1.0, 1.0]))
     return image.flip(-1), rgba.flip(-2), depth.flip(-1), flip @ cameras @ flip
+
+
+def mirror_points(points: Points) -> Points:
+    flip = torch.tensor([-1.0, 1.0, 1.0])
+    return replace(points, positions=points.positions * flip, surface=points.surface * flip)

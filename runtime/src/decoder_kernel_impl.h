@@ -31,7 +31,7 @@ struct VectorMath {
   static Real constant(float x) { return splat(x); }
   static Real min(Real a, Real b) { return minimum(a, b); }
   static Real max(Real a, Real b) { return maximum(a, b); }
-  static Real exp(Real x) { return exponential(x); }
+  static Real exp(Real x) { return quick_exponential(x); }
   static Real log1p(Real x) { return log1p_each(x); }
 };
 

@@ -95,6 +95,27 @@ inline Vector exponential(Vector x) {
   return p * power + power;
 }
 
+// exp(x) for sums 1 + exp(x): relative error |x| 6e-8 + 2e-7, which leaves x / (1 + exp(-x)) and
+// 1 / (1 + exp(-x)) right to 2e-7 absolute, at three quarters of the instructions. x counts as at
+// most 43 in magnitude: 2^62 is as good as infinity there, and no sum overflows.
+//
+// 2^t with t = n + f, |f| <= 1/2: a minimax polynomial of degree 5 (relative error 8e-8), whose
+// exponent bits take n.
+inline Vector quick_exponential(Vector x) {
+  const float rounder = 12582912.0f;  // as above
+  const Vector t = minimum(maximum(x * 1.44269504f, splat(-62.0f)), splat(62.0f));
+  const Vector shifted = t + rounder;
+  const Vector f = t - (shifted - rounder);
+  Vector p = f * 0.00132647133f + 0.00967152324f;
+  p = p * f + 0.0555073395f;
+  p = p * f + 0.240222424f;
+  p = p * f + 0.693147004f;
+  p = p * f + 1.0f;
+  const IntVector scaled =
+      reinterpret_cast<IntVector>(p) + (reinterpret_cast<IntVector>(shifted) << 23);
+  return reinterpret_cast<Vector>(scaled);
+}
+
 inline Vector log1p_each(Vector x) {
   for (int i = 0; i < lanes; ++i) x[i] = __builtin_log1pf(x[i]);
   return x;

@@ -95,7 +95,9 @@ def test_straight_alpha_keeps_the_colour_at_the_edge():
 
 def test_cameras_cover_the_circle_and_look_at_the_origin():
     views = viewpoints(8, 0.9, np.random.default_rng(0))
-    azimuths = [math.degrees(math.atan2(v.camera_to_world[0, 3], v.camera_to_world[2, 3])) % 360 for v in views]
+    azimuths = [
+        math.degrees(math.atan2(v.camera_to_world[0, 3], v.camera_to_world[2, 3])) % 360 for v in views
+    ]
     assert sorted(int(a // 45) for a in azimuths) == list(range(8))
     for view in views:
         rotation, position = view.camera_to_world[:3, :3], view.camera_to_world[:3, 3]
@@ -113,15 +115,25 @@ def test_missing_materials_and_flat_objects_are_left_out_with_a_reason(tmp_path)
         load_object(entry)
 
 
+def test_missing_texture_is_left_out_with_its_name(tmp_path):
+    entry = write_box(tmp_path)
+    mtl = tmp_path / "box.mtl"
+    mtl.write_text(mtl.read_text() + "\nmap_Kd oak.jpg")
+    with pytest.raises(Unsuitable, match=r"oak\.jpg is missing"):
+        load_object(entry)
+
+
 def test_broken_obj_names_the_line(tmp_path):
     entry = write_box(tmp_path)
     entry.obj.write_text("v 0 0 0\nv 0 zero 0\n")
-    with pytest.raises(ValueError, match="box.obj:2"):
+    with pytest.raises(ValueError, match=r"box\.obj:2"):
         load_object(entry)
 
 
 def test_split_is_by_name_and_the_public_test_objects_never_train():
-    assert {split_of(n) for n in ("teddyBear", "barrel", "chair_deck", "rock1")} == {"unseen"}
+    names = ("antiqueChair", "barrel", "basketball", "bread", "chicken", "cupcake", "deckChair", "chair_deck")
+    names += ("fireExtinguisher", "hotDog", "mofx_mailbox", "tetrapak", "plant", "rock1", "stoneLantern")
+    assert {split_of(n) for n in (*names, "teddyBear", "woodToy")} == {"unseen"}
     counts = [split_of(f"object{i}") for i in range(1000)]
     assert 70 < counts.count("heldout") < 130
 
@@ -133,7 +145,7 @@ def test_render_then_pack_then_train_on_it(rasterizer, tmp_path):
     pack([folder], tmp_path / "packed")
     data = PackedRenders(tmp_path / "packed")
     assert (data.objects, data.views, data.names) == (1, 4, ["test-box"])
-    rgba, depth = data.target(0, 2)
+    rgba, depth = (x[2] for x in data.all_views(0))
     assert rgba.shape == (64, 64, 4) and depth.shape == (64, 64)
     assert bool(((rgba[..., 3] > 0) == (depth > 0)).all())
     assert 2.0 < depth[32, 32] < 3.6

@@ -11,14 +11,12 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-import fields
-import liblrm
 import numpy as np
 import pytest
-import query_once
 import torch
 
 from models.field import FieldSpec
+from tests.runtime import fields, liblrm, query_once
 
 # Measured: 2e-6 to 5e-6 of the largest density, as torch float32 against float64.
 TOLERANCE = 1e-5
@@ -176,9 +174,10 @@ def query_with(instruction_set: str, field: fields.Parameters, points: np.ndarra
     arrays |= {f"bias{i}": b for i, b in enumerate(field.biases)}
     spec = json.dumps(field.spec.to_json())
     np.savez(folder / "in.npz", spec=spec, planes=field.planes, points=points, **arrays)
-    command = [sys.executable, query_once.__file__, folder / "in.npz", folder / "out.npz"]
-    subprocess.run(command, env={**os.environ, "LRM_INSTRUCTION_SET": instruction_set}, check=True)
-    result = np.load(folder / "out.npz")
+    command = [sys.executable, "-m", query_once.__name__, folder / "in.npz", folder / "out.npz"]
+    environment = {**os.environ, "LRM_INSTRUCTION_SET": instruction_set}
+    subprocess.run(command, env=environment, cwd=Path(__file__).parents[2], check=True)
+    result = fields.load_arrays(folder / "out.npz")
     if result["instruction_set"] != instruction_set:
         pytest.skip(f"this machine cannot run {instruction_set}")
     return result["density"], result["rgb"]
@@ -206,8 +205,7 @@ def test_one_field_from_many_threads():
     expected = field.query(points)[0]
     results = {}
     threads = [
-        threading.Thread(target=lambda i=i: results.setdefault(i, field.query(points)[0]))
-        for i in range(8)
+        threading.Thread(target=lambda i=i: results.setdefault(i, field.query(points)[0])) for i in range(8)
     ]
     for thread in threads:
         thread.start()
@@ -321,7 +319,9 @@ def test_numbers_that_are_not_finite_are_found(bad):
     with refused(liblrm.NOT_FINITE, r"weights\[1\]: .* at index 3"):
         liblrm.create_field(options, field.planes, weights, field.biases)
     with refused(liblrm.NOT_FINITE, r"biases\[3\]"):
-        liblrm.create_field(options, field.planes, field.weights, [*field.biases[:3], spoiled(field.biases[3])])
+        liblrm.create_field(
+            options, field.planes, field.weights, [*field.biases[:3], spoiled(field.biases[3])]
+        )
     with refused(liblrm.NOT_FINITE, "points: .* at index 3"):
         field.native().query(spoiled(np.zeros((2, 3))))
 

@@ -1,0 +1,142 @@
+"""The native stage against the PyTorch reference, on one field of TripoSR's size, in one run.
+
+    python benchmarks/bench_field.py
+
+Query, one 256 x 256 render and one coloured mesh of 256^3, with the error beside each ratio. The
+PyTorch way is that of the public code: every sample of every ray, every point of the grid, then
+marching cubes (scikit-image's) and colours at the vertices. The field is benchmarks/fit_field.py's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import fit_field  # noqa: E402  (the path must come first)
+from benchmarks.measure import Timing, environment, save, timed  # noqa: E402
+from lrm_sdk import native  # noqa: E402
+from models.camera import orbit  # noqa: E402
+from models.field import Triplane  # noqa: E402
+from models.render import render  # noqa: E402
+
+POINTS = 1 << 18
+SIDE = 256  # pixels, and grid points along an axis
+QUERY_BAR, RENDER_BAR, MESH_BAR = 1.3, 15.0, 10.0
+
+
+def native_field(field: Triplane, threads: int) -> native.Field:
+    spec = field.spec
+    options = native.FieldOptions(
+        axes=spec.axes, radius=spec.radius, activation=spec.activation, density_bias=spec.density_bias,
+        density_activation=spec.density_activation, reduction=spec.reduction, thread_count=threads,
+    )  # fmt: skip
+    layers = field.decoder.layers
+    weights, biases = ([getattr(layer, n).numpy() for layer in layers] for n in ("weight", "bias"))
+    return native.Field(options, field.planes[0].numpy(), weights, biases)
+
+
+def row(stage: str, ours: Timing, theirs: Timing, bar: float, error: dict) -> dict:
+    return {
+        "stage": stage, "native_s": ours.median, "native_p95_s": ours.p95, "torch_s": theirs.median,
+        "torch_p95_s": theirs.p95, "ratio": theirs.median / ours.median, "bar": bar, **error,
+    }  # fmt: skip
+
+
+def bench_query(field: Triplane, threads: int) -> dict:
+    points = (torch.rand((POINTS, 3), generator=torch.Generator().manual_seed(0)) * 2 - 1) * field.spec.radius
+    fast = native_field(field, threads)
+    theirs = timed(lambda: torch_query(field, points), repeats=5)
+    ours = timed(lambda: fast.query(points.numpy()), repeats=5)
+    exact = field_double(field)
+    density = torch_query(exact, points.double())[0].numpy()
+    error = np.abs(ours.result[0] - density).max() / np.abs(density).max()
+    return row("query, 262144 points", ours, theirs, QUERY_BAR, {"density_error": float(error)})
+
+
+def torch_query(field: Triplane, points: torch.Tensor, chunk: int = 1 << 16) -> tuple:
+    parts = [field.query(p[None]) for p in points.split(chunk)]
+    return tuple(torch.cat([p[k][0] for p in parts]) for k in (0, 1))
+
+
+def field_double(field: Triplane) -> Triplane:
+    import copy
+
+    return Triplane(field.planes.double(), copy.deepcopy(field.decoder).double())
+
+
+def bench_render(field: Triplane, threads: int) -> dict:
+    """Every run makes a new field, so that the occupancy grid is part of the time."""
+    camera = orbit(30, 20, distance=2.6, fov=40, size=(SIDE, SIDE))
+    parameters = native.CameraParameters(
+        SIDE, SIDE, camera.fx, camera.fy, camera.cx, camera.cy, camera.camera_to_world.numpy()
+    )
+    spec = fit_field.RENDER
+    options = native.RenderOptions(step=spec.step, sample_count=spec.samples, box_scale=spec.box_scale)
+    theirs = timed(lambda: render(field, camera, spec)[0].numpy(), warmup=0, repeats=1)
+    ours = timed(lambda: native_field(field, threads).render(parameters, options)[0])
+    again = native_field(field, threads)
+    warm = timed(lambda: again.render(parameters, options)[0])
+    difference = np.abs(ours.result - theirs.result)
+    psnr = -10 * np.log10(np.square(difference).mean())
+    extra = {"max_difference_of_255": float(difference.max() * 255), "psnr_db": float(psnr)}
+    return row("render, 256 x 256", ours, theirs, RENDER_BAR, extra | {"native_next_view_s": warm.median})
+
+
+def bench_mesh(field: Triplane, threads: int) -> dict:
+    options = native.MeshOptions(resolution=SIDE, threshold=fit_field.THRESHOLD)
+    theirs = timed(lambda: torch_mesh(field), warmup=0, repeats=1)
+    ours = timed(lambda: native_field(field, threads).mesh(options))
+    plain = native.MeshOptions(SIDE, fit_field.THRESHOLD, refine_steps=0, close_border=False)
+    same = native_field(field, threads).mesh(plain).vertices
+    error = surface_distance(same, theirs.result[0]) / (2 * field.spec.radius / (SIDE - 1))
+    extra = {"surface_error_cells": error, "vertices": len(ours.result.vertices)}
+    return row("coloured mesh, 256^3", ours, theirs, MESH_BAR, extra)
+
+
+def torch_mesh(field: Triplane) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    from skimage.measure import marching_cubes
+
+    density = field.density_grid(SIDE, chunk=1 << 16)[0].numpy()
+    vertices, faces, _, _ = marching_cubes(density, fit_field.THRESHOLD, method="lorensen")
+    vertices = vertices * (2 * field.spec.radius / (SIDE - 1)) - field.spec.radius
+    colors = torch_query(field, torch.from_numpy(vertices.astype(np.float32)))[1]
+    return vertices, faces, colors.numpy()
+
+
+def surface_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Largest distance from a vertex to the nearest of the other set, both ways."""
+    from scipy.spatial import cKDTree
+
+    return float(max(cKDTree(b).query(a)[0].max(), cKDTree(a).query(b)[0].max()))
+
+
+def table(rows: list[dict]) -> str:
+    lines = ["| stage | native, s | PyTorch, s | ratio | bar | check |", "|---|---|---|---|---|---|"]
+    known = {"stage", "native_s", "native_p95_s", "torch_s", "torch_p95_s", "ratio", "bar"}
+    for r in rows:
+        check = ", ".join(f"{k} {v:.3g}" for k, v in r.items() if k not in known)
+        lines.append(f"| {r['stage']} | {r['native_s']:.3f} | {r['torch_s']:.2f} | {r['ratio']:.1f} | {r['bar']} | {check} |")  # fmt: skip
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    field = fit_field.load()
+    with torch.no_grad():
+        rows = [bench(field, args.threads) for bench in (bench_query, bench_render, bench_mesh)]
+    print(table(rows))
+    facts = environment(torch=torch.__version__, instruction_set=native.instruction_set())
+    print(save("field", {"environment": facts | {"threads": args.threads}, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()

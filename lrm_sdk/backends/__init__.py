@@ -1,0 +1,111 @@
+"""The network backends: one module each.
+
+A backend module has
+    PIP_EXTRA                          the extra that installs what it needs
+    available(spec) -> str | None      why this machine cannot run `spec` (a NetworkSpec), or None
+    load(path, threads) -> Network     raises EngineError for a file that is no sound network
+and its Network has
+    run(image, poll) -> planes         image float32 [B, 3, S, S] -> float32 [B, 3, C, H, W];
+                                       poll() is called while it runs and may raise to stop it
+    describe() -> str                  one line: library, version, device, threads
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+import numpy as np
+
+from lrm_sdk.engine_schema import NetworkSpec
+from lrm_sdk.errors import BackendError
+
+# Best first: "auto" takes the first that the engine has and the machine can run.
+BACKENDS = {"onnxruntime": "lrm_sdk.backends.onnxruntime"}
+# Best first on a CPU.
+PRECISIONS = ("float32", "int8")
+
+
+class Network(Protocol):
+    def run(self, image: np.ndarray, poll: Callable[[], None]) -> np.ndarray: ...
+
+    def describe(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The network to load, and why others were passed over: lines of (what, reason)."""
+
+    spec: NetworkSpec
+    passed_over: tuple[tuple[str, str], ...]
+
+    def report(self) -> str:
+        """E.g. "onnxruntime float32; passed over: tensorrt float16 (this version has no such backend)"."""
+        chosen = f"{self.spec.backend} {self.spec.precision}"
+        if not self.passed_over:
+            return chosen
+        return f"{chosen}; passed over: " + ", ".join(f"{what} ({why})" for what, why in self.passed_over)
+
+
+def backend_module(name: str) -> ModuleType:
+    """Raises BackendError for a name that is no backend."""
+    if name not in BACKENDS:
+        raise BackendError(f"backend: expected auto or one of {', '.join(BACKENDS)}, got {name!r}")
+    return importlib.import_module(BACKENDS[name])
+
+
+def choose(
+    networks: Sequence[NetworkSpec],
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    precision: str | None = None,
+) -> Choice:
+    """The best network of the engine for this machine and these wishes.
+
+    Raises BackendError that lists every network and why it will not do.
+    """
+    if backend != "auto":
+        backend_module(backend)
+    if device not in ("auto", "cpu"):
+        raise BackendError(f"device: expected auto or cpu, got {device!r}; this version runs on the CPU")
+    passed_over = []
+    for spec in sorted(networks, key=_rank):
+        why = _unwanted(spec, backend, precision) or _unavailable(spec)
+        if why is None:
+            return Choice(spec, tuple(passed_over))
+        passed_over.append((f"{spec.backend} {spec.precision}", why))
+    listed = "; ".join(f"{what}: {why}" for what, why in passed_over)
+    raise BackendError(f"no network of this engine can be run here: {listed}")
+
+
+def load_network(path: Path, spec: NetworkSpec, threads: int | None) -> Network:
+    network: Network = backend_module(spec.backend).load(path, threads)
+    return network
+
+
+def _rank(spec: NetworkSpec) -> tuple[int, int]:
+    backends, precisions = list(BACKENDS), list(PRECISIONS)
+    return (
+        backends.index(spec.backend) if spec.backend in backends else len(backends),
+        precisions.index(spec.precision) if spec.precision in precisions else len(precisions),
+    )
+
+
+def _unwanted(spec: NetworkSpec, backend: str, precision: str | None) -> str | None:
+    if backend not in ("auto", spec.backend):
+        return f"backend={backend!r} was asked for"
+    if precision not in (None, spec.precision):
+        return f"precision={precision!r} was asked for"
+    return None
+
+
+def _unavailable(spec: NetworkSpec) -> str | None:
+    if spec.backend not in BACKENDS:
+        return "this version has no such backend"
+    reason: str | None = backend_module(spec.backend).available(spec)
+    return reason

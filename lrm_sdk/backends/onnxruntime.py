@@ -1,0 +1,128 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrm_sdk.engine_schema import NetworkSpec
+from lrm_sdk.errors import BackendError, EngineError, OutOfMemoryError
+
+PIP_EXTRA = "cpu"
+# How often a running network looks whether it should stop, seconds.
+POLL_INTERVAL = 0.05
+
+
+def available(spec: NetworkSpec) -> str | None:
+    """Why this machine cannot run `spec`, or None."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return f"onnxruntime is not installed; pip install 'lrm-sdk[{PIP_EXTRA}]'"
+    return None
+
+
+def load(path: Path, threads: int | None) -> OnnxNetwork:
+    """Raises EngineError for a file that is cut short or no ONNX of ours, BackendError without the package."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError(
+            f"onnxruntime cannot be imported ({error}); pip install 'lrm-sdk[{PIP_EXTRA}]'"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or _usable_cores()
+    options.log_severity_level = 4  # fatal only: every other problem comes as an exception
+    # Threads that spin between two runs would take the cores from the field stage.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(
+            os.fspath(path), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # its exceptions share no base class
+        raise EngineError(
+            f"{path}: ONNX Runtime cannot load it ({_first_line(error)}); build the engine again"
+        ) from error
+    _check_interface(path, session)
+    threads = options.intra_op_num_threads
+    return OnnxNetwork(session, f"onnxruntime {onnxruntime.__version__}, CPU, {threads} threads")
+
+
+def _usable_cores() -> int:
+    """Cores this process may use, which in a container are fewer than the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_interface(path: Path, session: Any) -> None:
+    inputs = [(i.name, i.type) for i in session.get_inputs()]
+    outputs = [(o.name, o.type) for o in session.get_outputs()]
+    expected = [("image", "tensor(float)")], [("planes", "tensor(float)")]
+    if (inputs, outputs) != expected:
+        raise EngineError(
+            f"{path}: expected input and output {expected}, got {(inputs, outputs)}; see docs/ENGINE.md"
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0]
+
+
+class OnnxNetwork:
+    """Any number of threads may run it at once."""
+
+    def __init__(self, session: Any, description: str) -> None:
+        self._session = session
+        self._description = description
+
+    def describe(self) -> str:
+        return self._description
+
+    def run(self, image: np.ndarray, poll: Callable[[], None]) -> np.ndarray:
+        """image float32 [B, 3, S, S] in [0, 1] -> planes float32 [B, 3, C, H, W]."""
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        job = _Job(lambda: self._session.run(["planes"], {"image": image}, options)[0])
+        try:
+            while not job.done.wait(POLL_INTERVAL):
+                poll()
+        except BaseException:  # cancelled, or Ctrl-C
+            options.terminate = True
+            job.done.wait()
+            raise
+        planes: np.ndarray = job.result()
+        return planes
+
+
+class _Job:
+    """One call in a thread of its own, so that the caller's thread can look for Ctrl-C."""
+
+    def __init__(self, call: Callable[[], np.ndarray]) -> None:
+        self.done = threading.Event()
+        self._call = call
+        self._planes: np.ndarray | None = None
+        self._error: Exception | None = None
+        threading.Thread(target=self._work, daemon=True, name="lrm-network").start()
+
+    def _work(self) -> None:
+        try:
+            self._planes = self._call()
+        except Exception as error:  # handed to the waiting thread
+            self._error = error
+        finally:
+            self.done.set()
+
+    def result(self) -> np.ndarray:
+        if self._error is not None:
+            text = _first_line(self._error)
+            if "alloc" in text.lower():
+                raise OutOfMemoryError(
+                    f"the network needs more memory than there is ({text})"
+                ) from self._error
+            raise BackendError(f"ONNX Runtime failed: {text}") from self._error
+        assert self._planes is not None  # no error means a result
+        return self._planes

@@ -1,0 +1,54 @@
+"""A scene as plain files for C programs: .npy arrays and one text file of `key value...` lines."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from lrm_sdk.engine import Engine
+from lrm_sdk.files import staged_folder, write_atomically
+
+
+def npy_bytes(array: np.ndarray) -> bytes:
+    """The NumPy format, version 1.0, little-endian float32, C order."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.ascontiguousarray(array, "<f4"), version=(1, 0), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def save_array(path: Path, array: np.ndarray) -> Path:
+    return write_atomically(path, npy_bytes(array))
+
+
+def save_field(engine: Engine, planes: np.ndarray, folder: Path) -> Path:
+    """planes.npy, layer{i}_weight.npy [out, in], layer{i}_bias.npy [out], field.txt."""
+    arrays = {"planes": planes}
+    for i, (weight, bias) in enumerate(zip(engine.weights, engine.biases, strict=True)):
+        arrays |= {f"layer{i}_weight": weight, f"layer{i}_bias": bias}
+    with staged_folder(folder) as stage:
+        for name, array in arrays.items():
+            (stage / f"{name}.npy").write_bytes(npy_bytes(array))
+        (stage / "field.txt").write_text(field_text(engine), encoding="ascii")
+    return folder
+
+
+def field_text(engine: Engine) -> str:
+    """One option of lrm_field_options (or of the mesh) per line: its name, then numbers as in lrm.h."""
+    field, mesh = engine.manifest.field, engine.manifest.mesh
+    options = engine.field_options().to_c(engine.manifest.triplane.shape, field.widths)
+    lines: dict[str, list[float]] = {}
+    for name in ("plane_channels", "plane_height", "plane_width"):
+        lines[name] = [getattr(options, name)]
+    lines["axes"] = [axis for pair in options.axes for axis in pair]
+    for name in ("radius", "align_corners", "reduction", "activation", "density_activation", "density_bias"):
+        lines[name] = [getattr(options, name)]
+    for name in ("color_widen", "outside", "layer_count"):
+        lines[name] = [getattr(options, name)]
+    lines["layer_widths"] = list(field.widths)
+    lines["native_to_sdk"] = list(options.native_to_sdk)
+    lines["mesh_resolution"] = [mesh.resolution]
+    lines["mesh_threshold"] = [mesh.threshold]
+    # Nine digits bring a float32 back exactly.
+    return "".join(f"{name} {' '.join(f'{v:.9g}' for v in values)}\n" for name, values in lines.items())

@@ -1,0 +1,93 @@
+"""A picture with its subject -> what the network takes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lrm_sdk.engine_schema import InputSpec, read_section
+from lrm_sdk.errors import ImageError
+from lrm_sdk.images import load_image
+from lrm_sdk.resize import resize
+from lrm_sdk.subject import ALPHA_SEEN, find_subject
+
+
+# Larger pictures are shrunk to this side first: a network sees a few hundred pixels, and the search
+# for the subject takes 60 bytes a pixel.
+WORKING_SIDE = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """tensor float32 [1, 3, S, S], sRGB in [0, 1]; picture uint8 [S, S, 3], the same for
+    eyes; method: how the subject was found (see find_subject), or "whole"."""
+
+    tensor: np.ndarray
+    picture: np.ndarray
+    method: str
+
+
+def prepare(rgba: np.ndarray, spec: InputSpec, *, subject: str = "auto", name: str = "image") -> Prepared:
+    """Finds the subject, centres and scales it, composites it over the model's background, resizes.
+
+    rgba: uint8 [H, W, 4]. subject: "auto", or "whole" to take the picture as it is (it is padded to
+    a square with the background). Raises ImageError if no subject is found.
+    """
+    if subject not in ("auto", "whole"):
+        raise ImageError(f"subject: expected auto or whole, got {subject!r}")
+    rgba = _bounded(rgba)
+    if subject == "whole" or spec.foreground_ratio is None:
+        square, method = _padded_square(rgba, max(rgba.shape[:2])), "whole"
+    else:
+        alpha, method = find_subject(rgba, name)
+        square = _centered(np.dstack([rgba[..., :3], alpha]), spec.foreground_ratio)
+    composed = _over_background(square, spec.background)
+    resized = np.clip(resize(composed, spec.size, spec.resize), 0, 1)  # cubic weights overshoot
+    tensor = np.ascontiguousarray(resized.transpose(2, 0, 1)[None])
+    return Prepared(tensor, np.rint(255 * resized).astype(np.uint8), method)
+
+
+def prepare_file(path: str | os.PathLike[str], input_section: dict[str, Any]) -> np.ndarray:
+    """uint8 [S, S, 3]: a picture file as an engine's network would see it.
+
+    input_section: the `input` part of engine.json. Raises ImageError and EngineError.
+    """
+    spec = read_section(InputSpec, input_section, "input")
+    return prepare(load_image(path), spec, name=str(path)).picture
+
+
+def _bounded(rgba: np.ndarray) -> np.ndarray:
+    height, width = rgba.shape[:2]
+    scale = WORKING_SIDE / max(height, width)
+    if scale >= 1:
+        return rgba
+    import cv2
+
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(rgba, size, interpolation=cv2.INTER_AREA)
+
+
+def _centered(rgba: np.ndarray, ratio: float) -> np.ndarray:
+    """The subject's box in the middle of a square, its larger side `ratio` of the square's."""
+    rows = np.flatnonzero((rgba[..., 3] >= ALPHA_SEEN).any(axis=1))
+    columns = np.flatnonzero((rgba[..., 3] >= ALPHA_SEEN).any(axis=0))
+    crop = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return _padded_square(crop, round(max(crop.shape[:2]) / ratio))
+
+
+def _padded_square(rgba: np.ndarray, side: int) -> np.ndarray:
+    height, width = rgba.shape[:2]
+    square = np.zeros((side, side, 4), np.uint8)
+    y, x = (side - height) // 2, (side - width) // 2
+    square[y : y + height, x : x + width] = rgba
+    return square
+
+
+def _over_background(rgba: np.ndarray, background: tuple[float, ...]) -> np.ndarray:
+    """float32 [H, W, 3] in [0, 1]; straight alpha, composited in sRGB as the training pictures were."""
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    color = rgba[..., :3].astype(np.float32) / 255
+    return color * alpha + np.asarray(background, np.float32) * (1 - alpha)

@@ -1,0 +1,188 @@
+"""One reconstructed object: ask it for densities, pictures, a mesh, a turntable."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrm_sdk.camera import Camera
+from lrm_sdk.engine import Engine
+from lrm_sdk.errors import InvalidArgumentError
+from lrm_sdk.mesh import Mesh
+from lrm_sdk.native import Field, MeshOptions
+from lrm_sdk.native.checks import float32_array, integer
+from lrm_sdk.progress import ProgressArgument, ProgressReporter
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """rgb float32 [H, W, 3], sRGB over the background; alpha float32 [H, W] in [0, 1]; depth float32
+    [H, W] along the viewing axis, SDK units, 0 where alpha is 0."""
+
+    rgb: np.ndarray
+    alpha: np.ndarray
+    depth: np.ndarray
+
+    def to_uint8(self) -> np.ndarray:
+        """uint8 [H, W, 3], sRGB."""
+        return np.rint(255 * np.clip(self.rgb, 0, 1)).astype(np.uint8)
+
+
+class Scene:
+    """A field made from one picture; any number of threads may use it at once.
+
+    `Reconstructor.run` makes it. Made directly, planes float [3, C, H, W] come from elsewhere:
+    raises InvalidArgumentError for a wrong shape, NotFiniteError for NaN and infinity.
+
+    planes    float32 [3, C, H, W]; device arrays of other backends speak DLPack.
+    picture   uint8 [S, S, 3]: what the network saw, or None.
+    timings   seconds per stage, the latest call of each.
+    """
+
+    def __init__(
+        self, engine: Engine, planes: Any, *, picture: np.ndarray | None = None, threads: int | None = None
+    ) -> None:
+        self.engine = engine
+        self.planes = float32_array("planes", planes, engine.manifest.triplane.shape)
+        self.picture = picture
+        self.timings: dict[str, float] = {}
+        with self.timed("field"):
+            self._field = Field(engine.field_options(threads), self.planes, engine.weights, engine.biases)
+
+    def query(self, points: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Density float32 [N] and rgb float32 [N, 3] (sRGB) at points [N, 3], SDK frame.
+
+        Raises InvalidArgumentError for a wrong shape or dtype, NotFiniteError for NaN and infinity.
+        """
+        return self._field.query(points)
+
+    def density_grid(self, resolution: int, *, progress: ProgressArgument = None) -> np.ndarray:
+        """Density float32 [n, n, n], n = resolution, along the model's own axes; see lrm.h."""
+        return self._field.density_grid(resolution, ProgressReporter(progress, "density"))
+
+    def render(
+        self,
+        camera: Camera | None = None,
+        *,
+        size: tuple[int, int] = (512, 512),
+        background: tuple[float, float, float] | None = None,
+        exhaustive: bool = False,
+        progress: ProgressArgument = None,
+    ) -> Frame:
+        """A picture of the scene.
+
+        camera      None: Camera.orbit(), the view of the input picture.
+        size        (width, height), pixels.
+        background  sRGB in [0, 1]; None: the engine's.
+        exhaustive  evaluate every sample; without it a pixel differs by less than 1/255.
+        """
+        width, height = _size(size)
+        placed = (camera or Camera.orbit()).placed(self.engine.sdk_center, self.engine.sdk_radius)
+        options = self.engine.render_options(background, exhaustive=exhaustive)
+        with self.timed("render"):
+            arrays = self._field.render(
+                placed.parameters(width, height), options, ProgressReporter(progress, "render")
+            )
+        return Frame(*arrays)
+
+    def mesh(
+        self,
+        *,
+        resolution: int | None = None,
+        threshold: float | None = None,
+        refine_steps: int = 2,
+        close_border: bool = True,
+        normals: bool = True,
+        colors: bool = True,
+        max_bytes: int | None = None,
+        exhaustive: bool = False,
+        progress: ProgressArgument = None,
+    ) -> Mesh:
+        """The surface where the density crosses `threshold`, in the SDK frame.
+
+        resolution    grid points per axis, 2 to 2048; None: the engine's.
+        threshold     density; None: the engine's.
+        refine_steps  root-finding steps per vertex on the true field; 0: classic marching cubes.
+        close_border  close the surface where it meets the box.
+        max_bytes     bound on working memory; None: none.
+        exhaustive    evaluate the whole grid, which also finds parts that the coarse pass misses.
+
+        Raises EmptySurfaceError, OutOfMemoryError, CancelledError, InvalidArgumentError.
+        """
+        default = self.engine.manifest.mesh
+        options = MeshOptions(
+            resolution=default.resolution if resolution is None else resolution,
+            threshold=default.threshold if threshold is None else threshold,
+            refine_steps=refine_steps,
+            close_border=close_border,
+            exhaustive=exhaustive,
+            normals=normals,
+            colors=colors,
+            max_bytes=max_bytes or 0,
+        )
+        with self.timed("mesh"):
+            arrays = self._field.mesh(options, ProgressReporter(progress, "mesh"))
+        return Mesh(arrays.vertices, arrays.faces, arrays.normals, arrays.colors)
+
+    def save_turntable(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        views: int = 60,
+        size: tuple[int, int] = (512, 512),
+        elevation: float = 15.0,
+        fps: float = 30.0,
+        progress: ProgressArgument = None,
+    ) -> Path:
+        """A full turn around the scene: .mp4 (needs the `video` extra), .gif, .webp, or a folder of png.
+
+        size (width, height), even for mp4. Raises SaveError, BackendError, CancelledError; a file
+        appears whole or not at all.
+        """
+        from lrm_sdk.video import save_turntable
+
+        with self.timed("turntable"):
+            return save_turntable(
+                self, Path(path), views=views, size=_size(size), elevation=elevation, fps=fps,
+                progress=ProgressReporter(progress, "turntable"),
+            )  # fmt: skip
+
+    def save_preview(self, path: str | os.PathLike[str], mesh: Mesh | None = None) -> Path:
+        """One PNG: the input, four rendered views, and the mesh (made if not given)."""
+        from lrm_sdk.preview import save_preview
+
+        mesh = mesh or self.mesh()
+        with self.timed("preview"):
+            return save_preview(self, mesh, Path(path))
+
+    def save_planes(self, path: str | os.PathLike[str]) -> Path:
+        """The planes as one NumPy file, float32 [3, C, H, W]."""
+        from lrm_sdk.field_files import save_array
+
+        return save_array(Path(path), self.planes)
+
+    def save_field(self, folder: str | os.PathLike[str]) -> Path:
+        """All that liblrm needs to use this scene from C, as in examples/: planes, layers, field.txt."""
+        from lrm_sdk.field_files import save_field
+
+        return save_field(self.engine, self.planes, Path(folder))
+
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Adds the seconds that the block takes to `timings`."""
+        start = time.perf_counter()
+        yield
+        self.timings[stage] = time.perf_counter() - start
+
+
+def _size(size: Any) -> tuple[int, int]:
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise InvalidArgumentError(f"size: expected (width, height), got {size!r}")
+    return integer("width", size[0], 1, 16384), integer("height", size[1], 1, 16384)

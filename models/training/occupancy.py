@@ -1,0 +1,87 @@
+"""Inside or outside, read off depth pictures: a direct loss on the field's density and colour.
+
+A point is empty if any view sees through it: it projects to background, or lies in front of the
+surface that the view's depth shows; otherwise it is solid. This says at every sampled point what a
+rendered ray says only after compositing, and shapes appear in far fewer steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.field import Triplane, activate
+from models.training.config import TrainConfig
+
+NEAR_SURFACE = 0.06  # standard deviation, box units, of the points that straddle the surface
+DEPTH_TOLERANCE = 0.01  # box units; a pixel of a slanted surface spans about this much depth
+SOLID_ALPHA = 0.99
+
+
+@dataclass(frozen=True)
+class Points:
+    """Labelled points in the frame of the cameras they were read from."""
+
+    positions: Tensor  # [P, 3]
+    solid: Tensor  # [P] 0 or 1
+    surface: Tensor  # [Q, 3]
+    colors: Tensor  # [Q, 3] sRGB
+
+
+def sample_points(
+    rgba: Tensor, depth: Tensor, cameras: Tensor, focal: Tensor, config: TrainConfig, generator: torch.Generator
+) -> Points:  # fmt: skip
+    """From all V views of an object: rgba [V, S, S, 4], depth [V, S, S], cameras [V, 4, 4], focal [V]."""
+    half = config.points // 2
+    chance = (depth.flatten() > 0) & (rgba[..., 3].flatten() > SOLID_ALPHA)
+    candidates = chance.nonzero()[:, 0]
+    pick = candidates[torch.randint(len(candidates), (half,), generator=generator)]
+    surface = unproject(pick, depth, cameras, focal)
+    near = surface + NEAR_SURFACE * torch.randn(surface.shape, generator=generator)
+    anywhere = torch.rand((config.points - half, 3), generator=generator) * 2 - 1
+    positions = torch.cat([near, anywhere]).clamp(-1, 1)
+    solid = is_solid(positions, depth, cameras, focal).float()
+    return Points(positions, solid, surface, rgba.reshape(-1, 4)[pick, :3])
+
+
+def unproject(pixels: Tensor, depth: Tensor, cameras: Tensor, focal: Tensor) -> Tensor:
+    """Flat indices [Q] into depth [V, S, S] -> world points [Q, 3]."""
+    size = depth.shape[-1]
+    view, j, i = pixels // size**2, pixels // size % size, pixels % size
+    z, f = depth.flatten()[pixels], focal[view]
+    local = torch.stack([(i + 0.5 - size / 2) / f * z, -(j + 0.5 - size / 2) / f * z, -z], dim=-1)
+    pose = cameras[view]
+    return (pose[:, :3, :3] @ local[..., None])[..., 0] + pose[:, :3, 3]
+
+
+def is_solid(positions: Tensor, depth: Tensor, cameras: Tensor, focal: Tensor) -> Tensor:
+    """positions [P, 3] -> bool [P]: no view sees through the point."""
+    size = depth.shape[-1]
+    inverse = torch.linalg.inv(cameras)  # [V, 4, 4]
+    local = torch.einsum("vij,pj->vpi", inverse[:, :3, :3], positions) + inverse[:, None, :3, 3]
+    z = -local[..., 2]
+    i = (local[..., 0] / z * focal[:, None] + size / 2).floor().long()
+    j = (-local[..., 1] / z * focal[:, None] + size / 2).floor().long()
+    seen = (i >= 0) & (i < size) & (j >= 0) & (j < size)
+    flat = (j.clamp(0, size - 1) * size + i.clamp(0, size - 1))
+    front = depth.flatten(1).gather(1, flat)
+    through = ~seen | (front == 0) | (z < front - DEPTH_TOLERANCE)
+    return ~through.any(0)
+
+
+def point_losses(field: Triplane, points: Points, threshold: float) -> dict[str, Tensor]:
+    """Cross-entropy of (density > threshold), and squared colour error on the surface.
+
+    points: batched, positions [B, P, 3] and so on, in the field's frame.
+    """
+    spec, count = field.spec, points.positions.shape[1]
+    raw = field.raw(torch.cat([points.positions, points.surface], dim=1))
+    density, rgb = activate(raw, spec)
+    logit = density[:, :count].clamp(min=1e-6).log() - torch.log(torch.tensor(threshold))
+    return {
+        "solid": F.binary_cross_entropy_with_logits(logit, points.solid),
+        "color": (rgb[:, count:] - points.colors).square().mean(),
+    }
