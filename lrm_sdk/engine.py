@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,7 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
 def _read_field(path: Path, widths: tuple[int, ...]) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     tensors = read_tensors(path)
     shapes: dict[str, tuple[int, ...]] = {}
-    for i, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
         shapes |= {f"layers.{i}.weight": (outputs, inputs), f"layers.{i}.bias": (outputs,)}
     if unknown := sorted(set(tensors) - set(shapes)):
         raise EngineError(

@@ -63,7 +63,8 @@ def check_file(folder: Path, name: str, spec: FileSpec, *, hashes: bool) -> None
             )
         if hashes and (digest := sha256(path)) != spec.sha256:
             raise EngineError(
-                f"{path}: expected sha256 {spec.sha256[:12]}..., got {digest[:12]}...; copy or build the engine again"
+                f"{path}: expected sha256 {spec.sha256[:12]}..., got {digest[:12]}...; "
+                "copy or build the engine again"
             )
     except FileNotFoundError as error:
         raise EngineError(f"{path}: missing; copy or build the engine again") from error

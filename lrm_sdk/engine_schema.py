@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 from lrm_sdk.errors import EngineError
 from lrm_sdk.native.options import ACTIVATIONS, DENSITY_ACTIVATIONS, OUTSIDE, RAY_RANGES, REDUCTIONS, STEPS
@@ -93,16 +93,14 @@ def section(kind: type) -> Rule:
     return lambda value, place: read_section(kind, value, place)
 
 
-def key(rule: Rule, **keywords: Any) -> Any:
-    """A dataclass field that is read by `rule`; without a default the key must be there."""
-    return dataclasses.field(metadata={"rule": rule}, **keywords)
-
-
 Section = TypeVar("Section")
 
 
 def read_section(kind: type[Section], value: Any, place: str) -> Section:
-    """Raises EngineError naming the first key that is unknown, missing or wrong."""
+    """`kind` is a dataclass whose fields are Annotated[type, Rule]; without a default the key must be there.
+
+    Raises EngineError naming the first key that is unknown, missing or wrong.
+    """
     values = mapping(value, place)
     known = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     prefix = f"{place}." if place else ""
@@ -110,10 +108,11 @@ def read_section(kind: type[Section], value: Any, place: str) -> Section:
         if name not in known:
             expected = ", ".join(known)
             raise EngineError(f"engine.json: {prefix}{name}: unknown key; expected {expected}")
+    hints = get_type_hints(kind, include_extras=True)
     kept = {}
     for name, field in known.items():
         if name in values:
-            kept[name] = field.metadata["rule"](values[name], prefix + name)
+            kept[name] = get_args(hints[name])[1](values[name], prefix + name)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise EngineError(f"engine.json: {prefix}{name}: missing; build the engine again")
     return kind(**kept)
@@ -121,33 +120,33 @@ def read_section(kind: type[Section], value: Any, place: str) -> Section:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    name: str = key(text)
-    family: str = key(text)
-    license: str = key(text)
-    source: dict = key(mapping)  # checkpoint and its sha256
+    name: Annotated[str, text]
+    family: Annotated[str, text]
+    license: Annotated[str, text]
+    source: Annotated[dict, mapping]  # checkpoint and its sha256
 
 
 @dataclass(frozen=True)
 class InputSpec:
     """What the network takes: [B, 3, size, size] float32, sRGB in [0, 1]."""
 
-    size: int = key(integer(8, 8192))
-    normalization: str = key(one_of("folded"))
-    mean: tuple[float, ...] = key(sequence(number(), 3))
-    std: tuple[float, ...] = key(sequence(number(above=0.0), 3))
-    background: tuple[float, ...] = key(sequence(number(0, high=1), 3))
-    foreground_ratio: float | None = key(optional(number(above=0.0, high=1.0)))
-    resize: str = key(one_of(*RESIZE_MODES))
-    camera: tuple[float, ...] | None = key(optional(sequence(number(), 16)), default=None)
+    size: Annotated[int, integer(8, 8192)]
+    normalization: Annotated[str, one_of("folded")]
+    mean: Annotated[tuple[float, ...], sequence(number(), 3)]
+    std: Annotated[tuple[float, ...], sequence(number(above=0.0), 3)]
+    background: Annotated[tuple[float, ...], sequence(number(0, high=1), 3)]
+    foreground_ratio: Annotated[float | None, optional(number(above=0.0, high=1.0))]
+    resize: Annotated[str, one_of(*RESIZE_MODES)]
+    camera: Annotated[tuple[float, ...] | None, optional(sequence(number(), 16))] = None
 
 
 @dataclass(frozen=True)
 class TriplaneSpec:
-    channels: int = key(integer(1, 4096))
-    height: int = key(integer(1, 8192))
-    width: int = key(integer(1, 8192))
-    dtype: str = key(one_of("float32"))
-    layout: str = key(one_of("[3, C, H, W]"))
+    channels: Annotated[int, integer(1, 4096)]
+    height: Annotated[int, integer(1, 8192)]
+    width: Annotated[int, integer(1, 8192)]
+    dtype: Annotated[str, one_of("float32")]
+    layout: Annotated[str, one_of("[3, C, H, W]")]
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -158,55 +157,55 @@ class TriplaneSpec:
 class FieldSpec:
     """What a sample position means; lrm_field_options in lrm.h."""
 
-    radius: float = key(number(above=0.0))
-    axes: tuple[str, str, str] = key(sequence(one_of(*AXES), 3))
-    align_corners: bool = key(boolean)
-    reduction: str = key(one_of(*REDUCTIONS))
-    widths: tuple[int, ...] = key(sequence(integer(1, 65536), 2, 33))
-    activation: str = key(one_of(*ACTIVATIONS))
-    density_activation: str = key(one_of(*DENSITY_ACTIVATIONS))
-    density_bias: float = key(number())
-    color_widen: float = key(number(0.0))
-    outside: str = key(one_of(*OUTSIDE))
+    radius: Annotated[float, number(above=0.0)]
+    axes: Annotated[tuple[str, str, str], sequence(one_of(*AXES), 3)]
+    align_corners: Annotated[bool, boolean]
+    reduction: Annotated[str, one_of(*REDUCTIONS)]
+    widths: Annotated[tuple[int, ...], sequence(integer(1, 65536), 2, 33)]
+    activation: Annotated[str, one_of(*ACTIVATIONS)]
+    density_activation: Annotated[str, one_of(*DENSITY_ACTIVATIONS)]
+    density_bias: Annotated[float, number()]
+    color_widen: Annotated[float, number(0.0)]
+    outside: Annotated[str, one_of(*OUTSIDE)]
 
 
 @dataclass(frozen=True)
 class RenderSpec:
     """How a ray is marched; distances in native units."""
 
-    ray_range: str = key(one_of(*RAY_RANGES))
-    step: str = key(one_of(*STEPS))
-    samples: int = key(integer(1, 65536))
-    box_scale: float = key(number(above=0.0, high=1.0))
-    near: float | None = key(optional(number(0.0)), default=None)
-    far: float | None = key(optional(number(above=0.0)), default=None)
-    last_delta: float | None = key(optional(number(0.0)), default=None)
-    background: tuple[float, ...] = key(sequence(number(0, high=1), 3), default=(1.0, 1.0, 1.0))
+    ray_range: Annotated[str, one_of(*RAY_RANGES)]
+    step: Annotated[str, one_of(*STEPS)]
+    samples: Annotated[int, integer(1, 65536)]
+    box_scale: Annotated[float, number(above=0.0, high=1.0)]
+    near: Annotated[float | None, optional(number(0.0))] = None
+    far: Annotated[float | None, optional(number(above=0.0))] = None
+    last_delta: Annotated[float | None, optional(number(0.0))] = None
+    background: Annotated[tuple[float, ...], sequence(number(0, high=1), 3)] = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
 class MeshSpec:
-    resolution: int = key(integer(2, 2048))
-    threshold: float = key(number(above=0.0))
+    resolution: Annotated[int, integer(2, 2048)]
+    threshold: Annotated[float, number(above=0.0)]
 
 
 @dataclass(frozen=True)
 class FrameSpec:
-    native_to_sdk: tuple[float, ...] = key(sequence(number(), 16))  # row-major, column vectors
+    native_to_sdk: Annotated[tuple[float, ...], sequence(number(), 16)]  # row-major, column vectors
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    backend: str = key(text)
-    precision: str = key(text)
-    file: str = key(text)
-    requires: dict = key(mapping, default_factory=dict)
+    backend: Annotated[str, text]
+    precision: Annotated[str, text]
+    file: Annotated[str, text]
+    requires: Annotated[dict, mapping] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class FileSpec:
-    size: int = key(integer(0, 2**62))
-    sha256: str = key(text)
+    size: Annotated[int, integer(0, 2**62)]
+    sha256: Annotated[str, text]
 
 
 def _files(value: Any, place: str) -> dict[str, FileSpec]:
@@ -217,18 +216,18 @@ def _files(value: Any, place: str) -> dict[str, FileSpec]:
 class Manifest:
     """The whole of engine.json. `to_json` gives it back."""
 
-    format: str = key(one_of(FORMAT))
-    format_version: int = key(integer(FORMAT_VERSION, FORMAT_VERSION))
-    model: ModelSpec = key(section(ModelSpec))
-    input: InputSpec = key(section(InputSpec))
-    triplane: TriplaneSpec = key(section(TriplaneSpec))
-    field: FieldSpec = key(section(FieldSpec))
-    render: RenderSpec = key(section(RenderSpec))
-    mesh: MeshSpec = key(section(MeshSpec))
-    frame: FrameSpec = key(section(FrameSpec))
-    networks: tuple[NetworkSpec, ...] = key(sequence(section(NetworkSpec), 1, 64))
-    verification: dict = key(mapping)
-    files: dict[str, FileSpec] = key(_files)
+    format: Annotated[str, one_of(FORMAT)]
+    format_version: Annotated[int, integer(FORMAT_VERSION, FORMAT_VERSION)]
+    model: Annotated[ModelSpec, section(ModelSpec)]
+    input: Annotated[InputSpec, section(InputSpec)]
+    triplane: Annotated[TriplaneSpec, section(TriplaneSpec)]
+    field: Annotated[FieldSpec, section(FieldSpec)]
+    render: Annotated[RenderSpec, section(RenderSpec)]
+    mesh: Annotated[MeshSpec, section(MeshSpec)]
+    frame: Annotated[FrameSpec, section(FrameSpec)]
+    networks: Annotated[tuple[NetworkSpec, ...], sequence(section(NetworkSpec), 1, 64)]
+    verification: Annotated[dict, mapping]
+    files: Annotated[dict[str, FileSpec], _files]
 
     def to_json(self) -> dict:
         """Plain dicts, lists, numbers and texts, as json.dumps takes them."""
@@ -263,9 +262,9 @@ def check_consistency(manifest: Manifest) -> None:
         raise refuse("field.widths[0]", f"{features} ({kind})", field.widths[0])
     if field.widths[-1] != 4:
         raise refuse("field.widths", "4 (density, red, green, blue) at its end", field.widths[-1])
-    if render.ray_range == "near_far":
-        if render.near is None or render.far is None or not render.near < render.far:
-            raise refuse("render", "near < far for ray_range near_far", (render.near, render.far))
+    near, far = render.near, render.far
+    if render.ray_range == "near_far" and (near is None or far is None or not near < far):
+        raise refuse("render", "near < far for ray_range near_far", (near, far))
     for name in ("height", "width"):
         if field.align_corners and getattr(planes, name) < 2:
             raise refuse(f"triplane.{name}", "2 or more with align_corners", getattr(planes, name))

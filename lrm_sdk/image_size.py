@@ -31,7 +31,8 @@ def check_size(name: str, width: int, height: int) -> None:
     """Raises ImageError for a picture that is too large or too small."""
     if width * height > MAX_PIXELS:
         raise ImageError(
-            f"{name}: {width} x {height} pixels, at most {MAX_PIXELS} are taken (8192 x 8192); scale it down first"
+            f"{name}: {width} x {height} pixels, at most {MAX_PIXELS} are taken (8192 x 8192); "
+            "scale it down first"
         )
     if min(width, height) < MIN_SIDE:
         raise ImageError(

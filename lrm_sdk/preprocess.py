@@ -14,7 +14,6 @@ from lrm_sdk.images import load_image
 from lrm_sdk.resize import resize
 from lrm_sdk.subject import ALPHA_SEEN, find_subject
 
-
 # Larger pictures are shrunk to this side first: a network sees a few hundred pixels, and the search
 # for the subject takes 60 bytes a pixel.
 WORKING_SIDE = 2048

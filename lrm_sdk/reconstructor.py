@@ -48,6 +48,7 @@ class Reconstructor:
         self._threads = None if threads is None else integer("threads", threads, 1, 4096)
         self.engine: Engine = load_engine(engine, check_hashes=check_hashes)
         choice = choose(self.engine.manifest.networks, backend=backend, device=device, precision=precision)
+        self.backend, self.precision = choice.spec.backend, choice.spec.precision
         path = self.engine.path(choice.spec.file)
         self._network: Network | None = load_network(path, choice.spec, self._threads)
         self.backend_report = f"{choice.report()}; {self._network.describe()}"

@@ -107,7 +107,7 @@ def _encode_animation(frames: Iterator[np.ndarray], suffix: str, fps: float, siz
 
     animation = cv2.Animation()
     animation.frames = [np.ascontiguousarray(f[..., ::-1]) for f in frames]
-    animation.durations = np.full(len(animation.frames), max(1, round(1000 / fps)), np.int32)
+    animation.durations = [max(1, round(1000 / fps))] * len(animation.frames)
     animation.loop_count = 0  # for ever
     parameters = [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY] if suffix == ".webp" else []
     done, data = cv2.imencodeanimation(suffix, animation, parameters)

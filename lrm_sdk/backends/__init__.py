@@ -73,7 +73,7 @@ def choose(
         backend_module(backend)
     if device not in ("auto", "cpu"):
         raise BackendError(f"device: expected auto or cpu, got {device!r}; this version runs on the CPU")
-    passed_over = []
+    passed_over: list[tuple[str, str]] = []
     for spec in sorted(networks, key=_rank):
         why = _unwanted(spec, backend, precision) or _unavailable(spec)
         if why is None:

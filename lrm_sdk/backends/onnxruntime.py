@@ -27,7 +27,7 @@ def available(spec: NetworkSpec) -> str | None:
 
 
 def load(path: Path, threads: int | None) -> OnnxNetwork:
-    """Raises EngineError for a file that is cut short or no ONNX of ours, BackendError without the package."""
+    """Raises EngineError for a damaged file or no ONNX of ours, BackendError without the package."""
     try:
         import onnxruntime
     except ImportError as error:

@@ -20,7 +20,7 @@ from lrm_sdk.native.structs import FloatPointer, Handle, UInt32Pointer
 
 @dataclass(frozen=True, eq=False)
 class MeshArrays:
-    """vertices float32 [V, 3]; faces uint32 [F, 3]; normals (unit) and colors (sRGB) float32 [V, 3] or None."""
+    """vertices float32 [V, 3]; faces uint32 [F, 3]; normals (unit), colors (sRGB): float32 [V, 3] or None."""
 
     vertices: np.ndarray
     faces: np.ndarray

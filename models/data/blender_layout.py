@@ -38,8 +38,8 @@ def write_object(folder: Path, rgba: np.ndarray, depth: np.ndarray, views: list[
     for i, view in enumerate(views):
         name = f"{i:03d}"
         steps = (depth[i] / DEPTH_UNIT).round().astype(np.uint16)
-        Image.fromarray(rgba[i]).save(stage / f"{name}.png")
-        Image.fromarray(steps).save(stage / f"{name}_depth.png")
+        Image.fromarray(rgba[i]).save(stage / f"{name}.png", compress_level=1)
+        Image.fromarray(steps).save(stage / f"{name}_depth.png", compress_level=1)
         frames.append({
             "file_path": f"{name}.png", "depth_path": f"{name}_depth.png", "camera_angle_x": view.fov,
             "transform_matrix": view.camera_to_world.tolist(),

@@ -1,4 +1,4 @@
-"""liblrm's field and render functions, bare: one ctypes declaration per line of lrm.h.
+"""liblrm's functions, bare: one ctypes declaration per line of lrm.h.
 
 A second reading of the header beside lrm_sdk/native.py, for tests that must send what a well-made
 binding never would (wrong sizes, NULLs, unknown enumerators).
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import POINTER, c_float, c_int32, c_size_t, c_void_p
+from ctypes import POINTER, c_float, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-OK, INVALID_ARGUMENT, NOT_FINITE, OUT_OF_MEMORY, CANCELLED = range(5)
+OK, INVALID_ARGUMENT, NOT_FINITE, OUT_OF_MEMORY, CANCELLED, EMPTY_SURFACE, BUFFER_TOO_SMALL = range(7)
 REDUCTIONS = {"concat": 0, "sum": 1, "mean": 2}
 ACTIVATIONS = {"relu": 0, "silu": 1}
 DENSITY_ACTIVATIONS = {"exp": 0, "relu": 1, "softplus": 2}
@@ -22,6 +23,7 @@ RAY_RANGES = {"box": 0, "near_far": 1}
 STEPS = {"length": 0, "unit": 1}
 
 Floats = POINTER(c_float)
+Indices = POINTER(c_uint32)
 ProgressFn = ctypes.CFUNCTYPE(c_int32, c_void_p, c_float)
 
 
@@ -62,6 +64,17 @@ class RenderOptions(ctypes.Structure):
     ]  # fmt: skip
 
 
+class MeshOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("resolution", c_int32), ("threshold", c_float), ("refine_steps", c_int32),
+        ("close_border", c_int32), ("exhaustive", c_int32), ("seed_stride", c_int32),
+        ("normals", c_int32), ("colors", c_int32),
+        ("max_bytes", c_uint64),
+        ("progress", ProgressFn), ("user_data", c_void_p),
+    ]  # fmt: skip
+
+
 def library_path() -> Path:
     """LRM_LIBRARY, else the installed package's, else the newest one built in this checkout."""
     if "LRM_LIBRARY" in os.environ:
@@ -83,6 +96,14 @@ def _load() -> ctypes.CDLL:
     lib.lrm_field_render.argtypes = [
         c_void_p, POINTER(Camera), POINTER(RenderOptions), Floats, Floats, Floats,
     ]  # fmt: skip
+    lib.lrm_field_mesh.argtypes = [c_void_p, POINTER(MeshOptions), POINTER(c_void_p)]
+    lib.lrm_grid_mesh.argtypes = [Floats, c_int32, c_float, c_float, c_int32, POINTER(c_void_p)]
+    lib.lrm_mesh_counts.argtypes = [c_void_p, POINTER(c_size_t), POINTER(c_size_t)]
+    lib.lrm_mesh_copy.argtypes = [c_void_p, c_size_t, c_size_t, Floats, Floats, Floats, Indices]
+    lib.lrm_mesh_destroy.argtypes = [c_void_p]
+    lib.lrm_mesh_destroy.restype = None
+    lib.lrm_mesh_evaluation_count.argtypes = [c_void_p]
+    lib.lrm_mesh_evaluation_count.restype = c_uint64
     return lib
 
 
@@ -163,6 +184,11 @@ class Field:
         check(lib.lrm_field_render(self.handle, ctypes.byref(camera), ctypes.byref(options), *arrays))
         return rgb, alpha, depth
 
+    def mesh(self, options: MeshOptions | None = None, **settings) -> Mesh:
+        options = options or mesh_options(**settings)
+        handle = create_mesh(lib.lrm_field_mesh, self.handle, ctypes.byref(options))
+        return take_mesh(handle, normals=options.normals, colors=options.colors)
+
 
 def make_camera(matrix, focal: float, size: tuple[int, int], **overrides) -> Camera:
     """camera_to_world [4, 4]; focal length in pixels; size is (width, height)."""
@@ -186,3 +212,56 @@ def render_options(**settings) -> RenderOptions:
         value = names[name][value] if isinstance(value, str) else value
         setattr(options, name, (c_float * 3)(*value) if name == "background" else value)
     return options
+
+
+class Mesh(NamedTuple):
+    """Of V vertices and F faces; what was not computed is None. evaluations: points decoded to make it."""
+
+    vertices: np.ndarray  # float32 [V, 3]
+    faces: np.ndarray  # uint32 [F, 3]
+    normals: np.ndarray | None  # float32 [V, 3]
+    colors: np.ndarray | None  # float32 [V, 3]
+    evaluations: int
+
+
+def mesh_options(**settings) -> MeshOptions:
+    """Defaults with the given members set; progress may be a Python function of the fraction."""
+    options = MeshOptions()
+    lib.lrm_mesh_options_init(ctypes.byref(options))
+    if progress := settings.pop("progress", None):
+        options.progress = ProgressFn(lambda _, fraction: int(progress(fraction) or 0))
+    for name, value in settings.items():
+        setattr(options, name, value)
+    return options
+
+
+def create_mesh(function, *arguments) -> c_void_p:
+    """The handle of a new mesh; raises LrmFailure, after a check that no handle was left."""
+    handle = c_void_p(1)
+    status = function(*arguments, ctypes.byref(handle))
+    assert (status == OK) == (handle.value is not None)
+    check(status)
+    return handle
+
+
+def grid_mesh(grid, threshold: float, *, radius: float = 1.0, close_border: int = 1) -> Mesh:
+    grid = np.ascontiguousarray(grid, np.float32)
+    arguments = (pointer(grid), len(grid), radius, threshold, close_border)
+    return take_mesh(create_mesh(lib.lrm_grid_mesh, *arguments), normals=False, colors=False)
+
+
+def take_mesh(handle: c_void_p, *, normals: bool, colors: bool) -> Mesh:
+    """Copies the mesh out and destroys it."""
+    try:
+        vertex_count, face_count = c_size_t(), c_size_t()
+        check(lib.lrm_mesh_counts(handle, ctypes.byref(vertex_count), ctypes.byref(face_count)))
+        shape = (vertex_count.value, 3)
+        vertices, normals, colors = (
+            np.full(shape, np.nan, np.float32) if wanted else None for wanted in (True, normals, colors)
+        )
+        faces = np.full((face_count.value, 3), 2**32 - 1, np.uint32)
+        arrays = (pointer(vertices), pointer(normals), pointer(colors), faces.ctypes.data_as(Indices))
+        check(lib.lrm_mesh_copy(handle, vertex_count, face_count, *arrays))
+        return Mesh(vertices, faces, normals, colors, lib.lrm_mesh_evaluation_count(handle))
+    finally:
+        lib.lrm_mesh_destroy(handle)

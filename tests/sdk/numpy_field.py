@@ -18,7 +18,9 @@ def sample(plane: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return (top * (1 - fy) + bottom * fy).T
 
 
-def query(planes: np.ndarray, field: dict[str, np.ndarray], points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def query(
+    planes: np.ndarray, field: dict[str, np.ndarray], points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """planes [3, C, H, W], points [N, 3] -> density [N], rgb [N, 3]; axes xy, xz, yz, concat, ReLU, exp."""
     p = points.astype(np.float64)
     pairs = ((0, 1), (0, 2), (1, 2))

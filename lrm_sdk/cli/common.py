@@ -1,0 +1,35 @@
+"""What several subcommands share: engine arguments and plain-text tables."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from lrm_sdk.backends import BACKENDS, PRECISIONS
+
+
+def add_engine_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("engine", type=Path, metavar="ENGINE", help="engine directory, NAME.lrm")
+
+
+def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backend", default="auto", help=f"auto (default), {', '.join(BACKENDS)}")
+    parser.add_argument("--precision", help=f"{', '.join(PRECISIONS)}; default: the engine's best")
+    parser.add_argument("--threads", type=int, help="default: all cores that the process may use")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their longest cell; the first is left-aligned, the others right.
+
+    >>> print(table(["stage", "s"], [["network", "0.25"]]))
+    stage       s
+    network  0.25
+    """
+    cells = [list(header), *[list(row) for row in rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    lines = []
+    for first, *others in cells:
+        right = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *right]))
+    return "\n".join(lines)
