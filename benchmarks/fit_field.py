@@ -17,12 +17,12 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from models.field import FieldDecoder, FieldSpec, Triplane  # noqa: E402  (the path must come first)
-from models.render import RenderSpec  # noqa: E402
-from models.training.config import TrainConfig  # noqa: E402
-from models.training.dataset import Batch, PackedRenders  # noqa: E402
-from models.training.losses import random_background, ray_losses, total  # noqa: E402
-from models.training.rays import pick_rays, render_batch  # noqa: E402
+from models.field import FieldDecoder, FieldSpec, Triplane
+from models.render import RenderSpec
+from models.training.config import TrainConfig
+from models.training.dataset import Batch, PackedRenders
+from models.training.losses import random_background, ray_losses, total
+from models.training.rays import pick_rays, render_batch
 
 SPEC = FieldSpec(
     radius=0.87, axes=("xy", "xz", "yz"), widths=(120, *[64] * 9, 4), activation="silu",
@@ -61,7 +61,8 @@ def fit(batch: Batch, steps: int) -> Triplane:
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
         if (step + 1) % 25 == 0:
-            print(f"\rstep {step + 1}/{steps} " + " ".join(f"{k} {v.item():.4f}" for k, v in terms.items()), end="", flush=True)  # fmt: skip
+            shown = " ".join(f"{k} {v.item():.4f}" for k, v in terms.items())
+            print(f"\rstep {step + 1}/{steps} {shown}", end="", flush=True)
     print()
     return field
 

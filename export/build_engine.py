@@ -23,9 +23,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from export.backends import BACKENDS, backend_module  # noqa: E402  (the path must come first)
-from export.hashing import sha256  # noqa: E402
-from export.staging import TargetExists, staged_directory  # noqa: E402
+from export.backends import BACKENDS, backend_module
+from export.hashing import sha256
+from export.staging import TargetExists, staged_directory
 
 COMPANIONS = ("field.safetensors", "verification.safetensors")
 
@@ -60,7 +60,10 @@ def onnx_folder(checkpoint: Path | None, onnx: Path | None, options: BuildOption
     if onnx is not None:
         missing = [n for n in (onnx.name, "manifest.json", *COMPANIONS) if not (onnx.parent / n).is_file()]
         if missing:
-            raise BuildError(f"{onnx.parent}: expected {', '.join(missing)}; export/export_onnx.py makes the whole folder")  # fmt: skip
+            expected = ", ".join(missing)
+            raise BuildError(
+                f"{onnx.parent}: expected {expected}; export/export_onnx.py makes the whole folder"
+            )
         yield onnx
         return
     from export.export_onnx import export_checkpoint
@@ -133,14 +136,14 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     args = parse_arguments()
     report = Steps()
-    options = BuildOptions(args.backend, args.precision, args.name, args.license, args.pictures, args.force)  # fmt: skip
+    options = BuildOptions(args.backend, args.precision, args.name, args.license, args.pictures, args.force)
     from lrm_sdk.errors import LrmError
 
     try:
         manifest = build_engine(
             args.out, checkpoint=args.checkpoint, onnx=args.onnx, options=options, report=report
         )
-    except (BuildError, TargetExists, FileNotFoundError, ValueError, LrmError) as problem:
+    except (BuildError, TargetExists, OSError, ValueError, LrmError) as problem:
         raise SystemExit(f"build_engine: {problem}") from problem
     except KeyboardInterrupt:
         raise SystemExit("build_engine: interrupted; nothing was written") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
 import tempfile
@@ -23,7 +22,7 @@ def staged_directory(target: Path, *, force: bool = False) -> Iterator[Path]:
     target do not mix: each has a directory of its own, and without `force` the second to finish
     raises TargetExists. A termination signal counts as an interruption.
     """
-    target = Path(os.path.abspath(target))
+    target = target.absolute()
     if target.exists() and not force:
         raise TargetExists(f"{target}: already exists; give another --out, or --force to replace it")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +30,7 @@ def staged_directory(target: Path, *, force: bool = False) -> Iterator[Path]:
     try:
         with _terminate_as_interrupt():
             yield stage
-            os.chmod(stage, 0o755)  # mkdtemp makes it private
+            stage.chmod(0o755)  # mkdtemp makes it private
             _replace(stage, target, force)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
@@ -39,16 +38,27 @@ def staged_directory(target: Path, *, force: bool = False) -> Iterator[Path]:
 
 def _replace(stage: Path, target: Path, force: bool) -> None:
     if force and target.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-        os.rename(target, old / target.name)
-        os.rename(stage, target)
-        shutil.rmtree(old)
+        _exchange(stage, target)
         return
     try:
-        os.rename(stage, target)
+        stage.rename(target)
     except OSError as error:
         message = f"{target}: another build finished first; give another --out, or --force"
         raise TargetExists(message) from error
+
+
+def _exchange(stage: Path, target: Path) -> None:
+    """Interrupted between the two renames, the old target comes back."""
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    try:
+        target.rename(old / target.name)
+        stage.rename(target)
+    except BaseException:
+        if (old / target.name).exists() and not target.exists():
+            (old / target.name).rename(target)
+        raise
+    finally:
+        shutil.rmtree(old)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 
 from lrm_sdk.errors import InvalidArgumentError
 from lrm_sdk.native import CameraParameters
-from lrm_sdk.native.checks import float32_array, number
+from lrm_sdk.native.checks import all_finite, finite, float32_array
 
 DEFAULT_FOV = 40.0  # degrees
 
@@ -25,6 +25,8 @@ class Camera:
     target           set by `orbit` where it was left open: the camera keeps its direction and is
                      moved by the scene so that it sees the whole box.
 
+    Raises InvalidArgumentError for what cannot be a camera, NotFiniteError for NaN and infinity.
+
     >>> Camera.orbit(azimuth=90, elevation=0, distance=2.0).camera_to_world[:3, 3].round(6).tolist()
     [2.0, 0.0, 0.0]
     """
@@ -35,12 +37,17 @@ class Camera:
     target: tuple[float, float, float] | str | None = None
 
     def __post_init__(self) -> None:
-        matrix = float32_array("camera_to_world", self.camera_to_world, (4, 4))
+        matrix = all_finite(
+            "camera_to_world", float32_array("camera_to_world", self.camera_to_world, (4, 4))
+        )
         object.__setattr__(self, "camera_to_world", matrix)
-        if not 0 < number("fov", self.fov) < 180:
+        if not 0 < finite("fov", self.fov) < 180:
             raise InvalidArgumentError(f"fov: expected degrees between 0 and 180, got {self.fov}")
         if self.intrinsics is not None:
-            float32_array("intrinsics", self.intrinsics, (4,))
+            numbers = all_finite("intrinsics", float32_array("intrinsics", self.intrinsics, (4,))).tolist()
+            if min(numbers[:2]) <= 0:
+                raise InvalidArgumentError(f"intrinsics: expected fx and fy above 0, got {numbers}")
+            object.__setattr__(self, "intrinsics", tuple(numbers))
 
     @classmethod
     def orbit(
@@ -58,7 +65,7 @@ class Camera:
         distance   SDK units; None: the ball inside the scene's box just fills the picture's height.
         look_at    [3], SDK frame; None: the middle of the scene's box (the origin, if distance is given).
         """
-        a, e = math.radians(number("azimuth", azimuth)), math.radians(number("elevation", elevation))
+        a, e = math.radians(finite("azimuth", azimuth)), math.radians(finite("elevation", elevation))
         if not -90 <= elevation <= 90:
             raise InvalidArgumentError(f"elevation: expected -90 to 90 degrees, got {elevation}")
         matrix = np.eye(4)
@@ -66,11 +73,11 @@ class Camera:
         back = np.array([math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e)])
         right = np.array([math.cos(a), 0.0, -math.sin(a)])
         matrix[:3, :3] = np.stack([right, np.cross(back, right), back], axis=1)
-        center = np.zeros(3) if look_at is None else float32_array("look_at", look_at, (3,))
+        center = np.zeros(3) if look_at is None else all_finite("look_at", float32_array("look_at", look_at, (3,)))
         if distance is None:
             target: Any = "center" if look_at is None else tuple(center.tolist())
             return cls(matrix, fov, target=target)
-        if not number("distance", distance) > 0:
+        if not finite("distance", distance) > 0:
             raise InvalidArgumentError(f"distance: expected a positive number, got {distance}")
         matrix[:3, 3] = center + distance * back
         return cls(matrix, fov)

@@ -11,8 +11,8 @@ import numpy as np
 
 from lrm_sdk.engine_files import check_file, inner_path, read_json
 from lrm_sdk.engine_schema import Manifest, read_manifest
-from lrm_sdk.errors import EngineError
-from lrm_sdk.native import FieldOptions, RenderOptions
+from lrm_sdk.errors import EngineError, InvalidArgumentError
+from lrm_sdk.native import Field, FieldOptions, RenderOptions
 
 FIELD_FILE = "field.safetensors"
 VERIFICATION_FILE = "verification.safetensors"
@@ -92,7 +92,12 @@ def load_engine(folder: str | os.PathLike[str], *, check_hashes: bool = True) ->
     second per gigabyte) sha256 of every file; then the field's weights: names, shapes, finite values.
     Raises EngineError saying what is wrong and where.
     """
-    folder = Path(folder)
+    try:
+        folder = Path(folder)
+    except TypeError as error:
+        raise EngineError(
+            f"engine: expected a path, got {type(folder).__name__}; give that of an engine directory"
+        ) from error
     manifest = read_manifest(read_json(folder))
     needed = [FIELD_FILE, *(n.file for n in manifest.networks)]
     for name in needed:
@@ -102,7 +107,18 @@ def load_engine(folder: str | os.PathLike[str], *, check_hashes: bool = True) ->
     for name, spec in manifest.files.items():
         check_file(folder, name, spec, hashes=check_hashes)
     weights, biases = _read_field(folder / FIELD_FILE, manifest.field.widths)
-    return Engine(folder, manifest, weights, biases)
+    engine = Engine(folder, manifest, weights, biases)
+    _check_field(engine)
+    return engine
+
+
+def _check_field(engine: Engine) -> None:
+    """Lets liblrm judge frame, radius and layers with planes of 2 x 2, before a picture comes."""
+    planes = np.zeros((3, engine.manifest.triplane.channels, 2, 2), np.float32)
+    try:
+        Field(engine.field_options(), planes, engine.weights, engine.biases)
+    except InvalidArgumentError as error:
+        raise EngineError(f"{engine.folder}: engine.json: {error}; build the engine again") from error
 
 
 def read_tensors(path: Path) -> dict[str, np.ndarray]:

@@ -15,13 +15,24 @@ from lrm_sdk.native.options import ACTIVATIONS, DENSITY_ACTIVATIONS, OUTSIDE, RA
 FORMAT = "lrm-engine"
 FORMAT_VERSION = 1
 RESIZE_MODES = ("area", "bilinear_antialias", "bicubic_align_corners")
+FLOAT32_MAX = 3.4028234663852886e38
 AXES = tuple(a + b for a in "xyz" for b in "xyz")
 
 Rule = Callable[[Any, str], Any]  # (value, its place in engine.json) -> the value as kept
 
 
 def refuse(place: str, expected: str, got: Any) -> EngineError:
-    return EngineError(f"engine.json: {place}: expected {expected}, got {got!r}; build the engine again")
+    shown = shorten(got)
+    return EngineError(f"engine.json: {place}: expected {expected}, got {shown}; build the engine again")
+
+
+def shorten(value: Any, length: int = 80) -> str:
+    """`value` as it would be typed, cut so that a message stays readable; whatever it is."""
+    try:
+        shown = ascii(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a list within a list ...
+        shown = f"a very long {type(value).__name__}"
+    return shown if len(shown) <= length else shown[: length - 3] + "..."
 
 
 def text(value: Any, place: str) -> str:
@@ -57,11 +68,14 @@ def number(low: float = -math.inf, *, above: float = -math.inf, high: float = ma
     def rule(value: Any, place: str) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise refuse(place, "a number", value)
-        if not (math.isfinite(value) and low <= value <= high and value > above):
+        # float32's range: an integer of JSON has none, and liblrm computes in float32.
+        if not (abs(value) <= FLOAT32_MAX and low <= value <= high and value > above):
             raise refuse(place, f"a number {bounds}", value)
         return float(value)
 
-    bounds = f"above {above}" if above > -math.inf else f"from {low} to {high}"
+    bounds = f"above {above}" if above > -math.inf else f"from {max(low, -FLOAT32_MAX)}"
+    if above == -math.inf or high < math.inf:
+        bounds += f" {'and at most' if above > -math.inf else 'to'} {min(high, FLOAT32_MAX)}"
     return rule
 
 
@@ -107,7 +121,7 @@ def read_section(kind: type[Section], value: Any, place: str) -> Section:
     for name in values:
         if name not in known:
             expected = ", ".join(known)
-            raise EngineError(f"engine.json: {prefix}{name}: unknown key; expected {expected}")
+            raise EngineError(f"engine.json: {prefix}{shorten(name)[1:-1]}: unknown key; expected {expected}")
     hints = get_type_hints(kind, include_extras=True)
     kept = {}
     for name, field in known.items():
@@ -209,7 +223,7 @@ class FileSpec:
 
 
 def _files(value: Any, place: str) -> dict[str, FileSpec]:
-    return {n: read_section(FileSpec, v, f"{place}[{n!r}]") for n, v in mapping(value, place).items()}
+    return {n: read_section(FileSpec, v, f"{place}[{shorten(n)}]") for n, v in mapping(value, place).items()}
 
 
 @dataclass(frozen=True)
@@ -265,6 +279,10 @@ def check_consistency(manifest: Manifest) -> None:
     near, far = render.near, render.far
     if render.ray_range == "near_far" and (near is None or far is None or not near < far):
         raise refuse("render", "near < far for ray_range near_far", (near, far))
+    if render.ray_range == "near_far" and render.step != "length":
+        raise refuse("render.step", "length, with ray_range near_far", render.step)
+    if render.ray_range == "near_far" and render.samples < 2:
+        raise refuse("render.samples", "2 or more, with ray_range near_far", render.samples)
     for name in ("height", "width"):
         if field.align_corners and getattr(planes, name) < 2:
             raise refuse(f"triplane.{name}", "2 or more with align_corners", getattr(planes, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,24 +19,25 @@ def npy_bytes(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def save_array(path: Path, array: np.ndarray) -> Path:
+def save_array(path: str | os.PathLike[str], array: np.ndarray) -> Path:
     return write_atomically(path, npy_bytes(array))
 
 
-def save_field(engine: Engine, planes: np.ndarray, folder: Path) -> Path:
-    """planes.npy, layer{i}_weight.npy [out, in], layer{i}_bias.npy [out], field.txt."""
-    arrays = {"planes": planes}
-    for i, (weight, bias) in enumerate(zip(engine.weights, engine.biases, strict=True)):
-        arrays |= {f"layer{i}_weight": weight, f"layer{i}_bias": bias}
+def save_field(engine: Engine, planes: np.ndarray, folder: str | os.PathLike[str]) -> Path:
+    """planes.npy [3, C, H, W], layers.npy (per layer its weight [out, in], then its bias), field.txt."""
+    layers = [np.ravel(a) for pair in zip(engine.weights, engine.biases, strict=True) for a in pair]
     with staged_folder(folder) as stage:
-        for name, array in arrays.items():
-            (stage / f"{name}.npy").write_bytes(npy_bytes(array))
+        (stage / "planes.npy").write_bytes(npy_bytes(planes))
+        (stage / "layers.npy").write_bytes(npy_bytes(np.concatenate(layers)))
         (stage / "field.txt").write_text(field_text(engine), encoding="ascii")
-    return folder
+    return Path(folder)
 
 
 def field_text(engine: Engine) -> str:
-    """One option of lrm_field_options (or of the mesh) per line: its name, then numbers as in lrm.h."""
+    """One option of lrm_field_options (or of the mesh) per line: its name, then numbers as in lrm.h.
+
+    Readers such as examples/mesh_from_planes.c may rely on the order of the lines.
+    """
     field, mesh = engine.manifest.field, engine.manifest.mesh
     options = engine.field_options().to_c(engine.manifest.triplane.shape, field.widths)
     lines: dict[str, list[float]] = {}

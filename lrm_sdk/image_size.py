@@ -50,7 +50,8 @@ def read_header(name: str, data: bytes) -> Header:
             info = imagesize.get_info(io.BytesIO(data), exif_rotation=False, dpi=False, colors=False)
         except Exception as error:  # a parser of hostile bytes may fail in any way
             raise ImageError(f"{name}: its header is damaged ({error}); give a whole picture file") from error
-        if info.width > 0 and info.height > 0:
+        # Whole numbers only: an SVG's are not, and it is no picture of pixels.
+        if isinstance(info.width, int) and isinstance(info.height, int) and min(info.width, info.height) > 0:
             header = Header(info.width, info.height)
     if header is None:
         raise ImageError(f"{name}: not a picture in a known format; give a PNG, JPEG, WebP, TIFF, BMP, ...")

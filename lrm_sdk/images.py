@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,22 @@ def source_name(source: ImageSource) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe or a device may never end
+            what = "a directory" if stat.S_ISDIR(status.st_mode) else "a special file"
+            raise ImageError(f"{path}: expected a picture file, got {what}")
+        if status.st_size > MAX_FILE_BYTES:
             raise ImageError(
-                f"{path}: {path.stat().st_size} bytes, more than any picture that is taken needs"
+                f"{path}: {status.st_size} bytes, more than any picture that is taken needs; scale it down first"
             )
         return path.read_bytes()
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file; check the path") from error
+    except ImageError:
+        raise
     except (OSError, ValueError) as error:
-        raise ImageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise ImageError(f"{path}: cannot be read: {why}; check the path and its permissions") from error
 
 
 def _decode(name: str, data: bytes) -> np.ndarray:

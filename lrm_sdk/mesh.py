@@ -5,18 +5,28 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from lrm_sdk.errors import InvalidArgumentError
+from lrm_sdk.native.checks import all_finite, float32_array
 
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
     """vertices  float32 [V, 3], SDK frame (+Y up, front faces +Z).
-    faces     uint32 [F, 3], counter-clockwise seen from outside.
+    faces     integers [F, 3], kept as uint32, counter-clockwise seen from outside.
     normals   float32 [V, 3], unit, outward; or None.
     colors    float32 [V, 3], sRGB in [0, 1]; or None.
 
+    Real numbers of any width are converted. Raises InvalidArgumentError for a wrong shape, dtype or
+    index, NotFiniteError for NaN and infinity.
+
     >>> triangle = Mesh(np.eye(3, dtype=np.float32), np.array([[0, 1, 2]], np.uint32))
+    Real numbers of any width are converted. Raises InvalidArgumentError for a wrong shape, dtype or
+    index, NotFiniteError for NaN and infinity.
+
     >>> triangle.bounds.tolist()
     [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
     """
@@ -25,6 +35,17 @@ class Mesh:
     faces: np.ndarray
     normals: np.ndarray | None = None
     colors: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        arrays = {"vertices": float32_array("vertices", self.vertices, ("V", 3))}
+        count = len(arrays["vertices"])
+        for name in ("normals", "colors"):
+            if getattr(self, name) is not None:
+                arrays[name] = float32_array(name, getattr(self, name), (count, 3))
+        for name, array in arrays.items():
+            all_finite(name, array)
+        for name, array in (arrays | {"faces": _faces(self.faces, count)}).items():
+            object.__setattr__(self, name, array)
 
     @property
     def bounds(self) -> np.ndarray:
@@ -39,4 +60,18 @@ class Mesh:
         """
         from lrm_sdk.mesh_files import save_mesh
 
-        return save_mesh(self, Path(path))
+        return save_mesh(self, path)
+
+
+def _faces(value: Any, vertex_count: int) -> np.ndarray:
+    """uint32 [F, 3]. Raises InvalidArgumentError."""
+    faces = np.asarray(value)
+    if faces.dtype.kind not in "iu":
+        raise InvalidArgumentError(f"faces: expected integers of shape [F, 3], got dtype {faces.dtype}")
+    if faces.ndim != 2 or faces.shape[1] != 3:
+        raise InvalidArgumentError(f"faces: expected shape [F, 3], got {list(faces.shape)}")
+    if len(faces) and not (faces.min() >= 0 and faces.max() < vertex_count):
+        raise InvalidArgumentError(
+            f"faces: expected indices from 0 to {vertex_count - 1}, got {faces.min()} to {faces.max()}"
+        )
+    return np.ascontiguousarray(faces, np.uint32)

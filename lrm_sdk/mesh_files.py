@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,14 @@ ROUGHNESS = 0.9
 _UINT16_MAX = 65535
 
 
-def save_mesh(mesh: Mesh, path: Path) -> Path:
+def save_mesh(mesh: Mesh, path: str | os.PathLike[str]) -> Path:
     """Raises SaveError for an unknown suffix, an empty mesh, or a target that cannot be written."""
+    path = check_writable(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise SaveError(f"{path}: expected one of {', '.join(SUFFIXES)}, got {suffix or 'no suffix'!r}")
     if len(mesh.vertices) == 0 or len(mesh.faces) == 0:
         raise SaveError(f"{path}: the mesh is empty; there is nothing to write")
-    check_writable(path)
     return write_atomically(path, _glb(mesh) if suffix == ".glb" else _other(mesh, suffix[1:]))
 
 

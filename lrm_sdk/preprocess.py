@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lrm_sdk.engine_schema import InputSpec, read_section
-from lrm_sdk.errors import ImageError
+from lrm_sdk.errors import InvalidArgumentError
 from lrm_sdk.images import load_image
 from lrm_sdk.resize import resize
 from lrm_sdk.subject import ALPHA_SEEN, find_subject
@@ -33,10 +33,11 @@ def prepare(rgba: np.ndarray, spec: InputSpec, *, subject: str = "auto", name: s
     """Finds the subject, centres and scales it, composites it over the model's background, resizes.
 
     rgba: uint8 [H, W, 4]. subject: "auto", or "whole" to take the picture as it is (it is padded to
-    a square with the background). Raises ImageError if no subject is found.
+    a square with the background). Raises ImageError if no subject is found, InvalidArgumentError
+    for another `subject`.
     """
     if subject not in ("auto", "whole"):
-        raise ImageError(f"subject: expected auto or whole, got {subject!r}")
+        raise InvalidArgumentError(f"subject: expected auto or whole, got {subject!r}")
     rgba = _bounded(rgba)
     if subject == "whole" or spec.foreground_ratio is None:
         square, method = _padded_square(rgba, max(rgba.shape[:2])), "whole"

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from lrm_sdk.backends import Network, choose, load_network
 from lrm_sdk.engine import Engine, load_engine
+from lrm_sdk.engine_schema import Manifest
 from lrm_sdk.errors import EngineError, InvalidArgumentError, LrmError
 from lrm_sdk.images import ImageSource, load_image, source_name
-from lrm_sdk.native.checks import integer
+from lrm_sdk.native.checks import all_finite, integer
 from lrm_sdk.preprocess import Prepared, prepare
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
 from lrm_sdk.scene import Scene
@@ -50,8 +53,10 @@ class Reconstructor:
         choice = choose(self.engine.manifest.networks, backend=backend, device=device, precision=precision)
         self.backend, self.precision = choice.spec.backend, choice.spec.precision
         path = self.engine.path(choice.spec.file)
-        self._network: Network | None = load_network(path, choice.spec, self._threads)
-        self.backend_report = f"{choice.report()}; {self._network.describe()}"
+        network = load_network(path, choice.spec, self._threads)
+        _check_shapes(path, network, self.engine.manifest)
+        self._network: Network | None = network
+        self.backend_report = f"{choice.report()}; {network.describe()}"
 
     def run(self, image: ImageSource, *, subject: str = "auto", progress: ProgressArgument = None) -> Scene:
         """Reconstructs one picture.
@@ -70,6 +75,11 @@ class Reconstructor:
         self, images: Iterable[ImageSource], *, subject: str = "auto", progress: ProgressArgument = None
     ) -> list[Scene]:
         """Reconstructs pictures one after the other; the first error stops it. Arguments as for `run`."""
+        single = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike)
+        if single or not isinstance(images, Iterable) or getattr(images, "ndim", 4) != 4:
+            raise InvalidArgumentError(
+                f"images: expected a list of pictures, got {type(images).__name__}; use run for one picture"
+            )
         images = list(images)
         report = ProgressReporter(progress, "pictures")
         scenes = []
@@ -80,14 +90,20 @@ class Reconstructor:
         return scenes
 
     def run_prepared(self, image: np.ndarray, *, progress: ProgressArgument = None) -> np.ndarray:
-        """The network alone: image float32 [B, 3, S, S], sRGB in [0, 1] -> planes float32 [B, 3, C, H, W]."""
-        return self._planes(image, ProgressReporter(progress))
+        """The network alone: image float32 [B, 3, S, S], sRGB in [0, 1] -> planes float32 [B, 3, C, H, W].
+
+        Raises InvalidArgumentError, NotFiniteError, CancelledError, OutOfMemoryError, BackendError.
+        """
+        report = ProgressReporter(progress)
+        return self._planes(self._open_network(), _checked(image, self.engine.manifest.input.size), report)
 
     def close(self) -> None:
-        """Frees the network. Scenes already made stay usable; closing twice does nothing."""
+        """Frees the network. Scenes already made stay usable, calls that other threads are inside of
+        finish, new ones raise LrmError; closing twice does nothing."""
         self._network = None
 
     def __enter__(self) -> Reconstructor:
+        self._open_network()
         return self
 
     def __exit__(
@@ -96,6 +112,7 @@ class Reconstructor:
         self.close()
 
     def _run(self, image: ImageSource, subject: str, report: ProgressReporter) -> Scene:
+        network = self._open_network()
         seconds: dict[str, float] = {}
         start = time.perf_counter()
         report(0.0)
@@ -106,29 +123,20 @@ class Reconstructor:
         )
         seconds["prepare"], start = _lap(start)
         report(0.1)
-        planes = self._planes(prepared.tensor, report)
+        planes = self._planes(network, prepared.tensor, report)
         seconds["network"], start = _lap(start)
         scene = Scene(self.engine, planes[0], picture=prepared.picture, threads=self._threads)
         scene.timings = seconds | scene.timings
         report(1.0)
         return scene
 
-    def _planes(self, image: np.ndarray, report: ProgressReporter) -> np.ndarray:
+    def _open_network(self) -> Network:
         network = self._network
         if network is None:
             raise LrmError("this Reconstructor is closed; make a new one")
-        size = self.engine.manifest.input.size
-        if (
-            not isinstance(image, np.ndarray)
-            or image.dtype != np.float32
-            or image.shape[1:] != (3, size, size)
-        ):
-            got = (
-                f"{image.dtype} {list(image.shape)}"
-                if isinstance(image, np.ndarray)
-                else type(image).__name__
-            )
-            raise InvalidArgumentError(f"image: expected float32 [B, 3, {size}, {size}], got {got}")
+        return network
+
+    def _planes(self, network: Network, image: np.ndarray, report: ProgressReporter) -> np.ndarray:
         planes = network.run(np.ascontiguousarray(image), report.poll)
         expected = (len(image), *self.engine.manifest.triplane.shape)
         if planes.shape != expected or planes.dtype != np.float32:
@@ -137,6 +145,29 @@ class Reconstructor:
                 f"got {planes.dtype} {list(planes.shape)}; build the engine again"
             )
         return planes
+
+
+def _checked(image: Any, size: int) -> np.ndarray:
+    """`image` itself if a network of this input size takes it."""
+    if isinstance(image, np.ndarray):
+        got = f"{image.dtype} {list(image.shape)}"
+        if image.dtype == np.float32 and image.shape[1:] == (3, size, size) and len(image) > 0:
+            return all_finite("image", image)
+    else:
+        got = type(image).__name__
+    raise InvalidArgumentError(f"image: expected float32 [B, 3, {size}, {size}], B >= 1, got {got}")
+
+
+def _check_shapes(path: Path, network: Network, manifest: Manifest) -> None:
+    """What the file declares against engine.json; lengths it leaves open are checked when it runs."""
+    size, planes = manifest.input.size, manifest.triplane.shape
+    pairs = (("image", network.input_shape, (3, size, size)), ("planes", network.output_shape, planes))
+    for name, declared, wanted in pairs:
+        lengths = zip(declared[1:], wanted, strict=False)
+        if len(declared) != 1 + len(wanted) or any(got not in (None, want) for got, want in lengths):
+            expected = ", ".join(map(str, wanted))
+            got = ", ".join("?" if n is None else str(n) for n in declared)
+            raise EngineError(f"{path}: expected {name} [B, {expected}], got [{got}]; build the engine again")
 
 
 def _lap(start: float) -> tuple[float, float]:

@@ -34,6 +34,12 @@ class Frame:
         """uint8 [H, W, 3], sRGB."""
         return np.rint(255 * np.clip(self.rgb, 0, 1)).astype(np.uint8)
 
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the picture over its background as .png, uint8; whole or not at all. Raises SaveError."""
+        from lrm_sdk.video import save_png
+
+        return save_png(self.to_uint8(), path)
+
 
 class Scene:
     """A field made from one picture; any number of threads may use it at once.
@@ -150,7 +156,7 @@ class Scene:
 
         with self.timed("turntable"):
             return save_turntable(
-                self, Path(path), views=views, size=_size(size), elevation=elevation, fps=fps,
+                self, path, views=views, size=_size(size), elevation=elevation, fps=fps,
                 progress=ProgressReporter(progress, "turntable"),
             )  # fmt: skip
 
@@ -166,13 +172,13 @@ class Scene:
         """The planes as one NumPy file, float32 [3, C, H, W]."""
         from lrm_sdk.field_files import save_array
 
-        return save_array(Path(path), self.planes)
+        return save_array(path, self.planes)
 
     def save_field(self, folder: str | os.PathLike[str]) -> Path:
         """All that liblrm needs to use this scene from C, as in examples/: planes, layers, field.txt."""
         from lrm_sdk.field_files import save_field
 
-        return save_field(self.engine, self.planes, Path(folder))
+        return save_field(self.engine, self.planes, folder)
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:

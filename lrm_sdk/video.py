@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from lrm_sdk.camera import Camera
 from lrm_sdk.errors import BackendError, InvalidArgumentError, SaveError
-from lrm_sdk.files import check_writable, staged_folder, write_atomically
+from lrm_sdk.files import as_path, check_writable, staged_folder, write_atomically
 from lrm_sdk.native.checks import integer, number
 from lrm_sdk.progress import ProgressReporter
 
@@ -24,20 +25,21 @@ WEBP_QUALITY = 85
 
 
 def save_turntable(
-    scene: Scene, path: Path, *, views: int, size: tuple[int, int], elevation: float, fps: float,
+    scene: Scene, path: str | os.PathLike[str], *, views: int, size: tuple[int, int], elevation: float, fps: float,
     progress: ProgressReporter,
 ) -> Path:  # fmt: skip
     """See Scene.save_turntable."""
     integer("views", views, 1, 10000)
-    if not 0 < number("fps", fps) <= 240:
-        raise InvalidArgumentError(f"fps: expected 0 to 240, got {fps}")
+    if not 0.1 <= number("fps", fps) <= 240:
+        raise InvalidArgumentError(f"fps: expected 0.1 to 240, got {fps}")
+    path = as_path(path)
     suffix = path.suffix.lower()
     frames = _frames(scene, views, size, elevation, progress)
     if suffix == "":
         return _save_folder(path, frames)
     if suffix not in _ENCODERS:
         raise SaveError(f"{path}: expected .mp4, .gif, .webp or a folder name, got {suffix!r}")
-    check_writable(path)
+    path = check_writable(path)
     encode, check = _ENCODERS[suffix]
     check(path, size)
     return write_atomically(path, encode(frames, suffix, fps, size))
@@ -46,6 +48,14 @@ def save_turntable(
 def png_bytes(rgb: np.ndarray) -> bytes:
     """uint8 [H, W, 3] -> a PNG file."""
     return _encoded(".png", rgb)
+
+
+def save_png(rgb: np.ndarray, path: str | os.PathLike[str]) -> Path:
+    """uint8 [H, W, 3] as .png. Raises SaveError."""
+    path = check_writable(path)
+    if path.suffix.lower() != ".png":
+        raise SaveError(f"{path}: expected .png, got {path.suffix or 'no suffix'!r}")
+    return write_atomically(path, png_bytes(rgb))
 
 
 def _frames(
@@ -59,11 +69,6 @@ def _frames(
 
 
 def _save_folder(path: Path, frames: Iterator[np.ndarray]) -> Path:
-    if path.exists() and not path.is_dir():
-        raise SaveError(
-            f"{path}: expected a folder, or a name ending in .mp4, .gif or .webp; a file is there"
-        )
-    check_writable(path / "frame") if path.is_dir() else check_writable(path)
     with staged_folder(path) as stage:
         for i, frame in enumerate(frames):
             (stage / f"view_{i:04d}.png").write_bytes(png_bytes(frame))

@@ -67,9 +67,7 @@ def look_at_origin(position: Tensor) -> Tensor:
     return matrix
 
 
-def orbit(
-    azimuth: float, elevation: float, *, distance: float, fov: float, size: tuple[int, int]
-) -> Camera:
+def orbit(azimuth: float, elevation: float, *, distance: float, fov: float, size: tuple[int, int]) -> Camera:
     """A camera on a sphere around the origin. Degrees; fov is vertical; size is (width, height)."""
     a, e = math.radians(azimuth), math.radians(elevation)
     direction = [math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e)]

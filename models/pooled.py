@@ -92,4 +92,3 @@ class PooledLRM(nn.Module):
 
     def field(self, planes: Tensor) -> Triplane:
         return Triplane(planes, self.decoder)
-

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from models import checkpoint
-from models.training.config import TrainConfig, read_config
+from models.training.config import read_config
 from models.training.dataset import PackedRenders, make_batch
 from models.training.losses import random_background, ray_losses, total
 from models.training.occupancy import point_losses
@@ -65,7 +65,8 @@ def train(state: TrainState, data: PackedRenders, heldout: PackedRenders | None,
 def show_progress(state: TrainState, terms: dict[str, float], seconds: float) -> None:
     left = (state.config.steps - state.step) * seconds / 60
     shown = " ".join(f"{k} {terms[k]:.4f}" for k in ("loss", "rgb", "mask", "depth", "solid"))
-    print(f"\rstep {state.step}/{state.config.steps} {shown} {seconds:.2f} s/step, {left:.0f} min left ", end="", flush=True)  # fmt: skip
+    speed = f"{seconds:.2f} s/step, {left:.0f} min left "
+    print(f"\rstep {state.step}/{state.config.steps} {shown} {speed}", end="", flush=True)
 
 
 def save_pictures(model: nn.Module, data, heldout, out: Path) -> None:

@@ -8,6 +8,7 @@ and its Network has
     run(image, poll) -> planes         image float32 [B, 3, S, S] -> float32 [B, 3, C, H, W];
                                        poll() is called while it runs and may raise to stop it
     describe() -> str                  one line: library, version, device, threads
+    input_shape, output_shape          as the file declares them; None where a length is free
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ PRECISIONS = ("float32", "int8")
 
 
 class Network(Protocol):
+    @property
+    def input_shape(self) -> tuple[int | None, ...]: ...
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]: ...
+
     def run(self, image: np.ndarray, poll: Callable[[], None]) -> np.ndarray: ...
 
     def describe(self) -> str: ...
@@ -53,7 +60,7 @@ class Choice:
 
 def backend_module(name: str) -> ModuleType:
     """Raises BackendError for a name that is no backend."""
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         raise BackendError(f"backend: expected auto or one of {', '.join(BACKENDS)}, got {name!r}")
     return importlib.import_module(BACKENDS[name])
 

@@ -67,6 +67,10 @@ def _check_interface(path: Path, session: Any) -> None:
         )
 
 
+def _shape(value: Any) -> tuple[int | None, ...]:
+    return tuple(n if isinstance(n, int) else None for n in value.shape)
+
+
 def _first_line(error: BaseException) -> str:
     return str(error).strip().split("\n")[0]
 
@@ -77,6 +81,8 @@ class OnnxNetwork:
     def __init__(self, session: Any, description: str) -> None:
         self._session = session
         self._description = description
+        self.input_shape = _shape(session.get_inputs()[0])
+        self.output_shape = _shape(session.get_outputs()[0])
 
     def describe(self) -> str:
         return self._description

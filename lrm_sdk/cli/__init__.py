@@ -1,4 +1,4 @@
-"""The `lrm` command: one module per subcommand, each with HELP, add_arguments(parser), main(args) -> exit status."""
+"""The `lrm` command: one module per subcommand, with HELP, add_arguments(parser), main(args) -> status."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ INTERRUPTED = 130  # what a shell reports after Ctrl-C
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 done; 1 an error, printed as one line on stderr; 2 wrong usage; 130 Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="lrm", description="Single picture -> 3D, from an engine directory.")
+    parser = argparse.ArgumentParser(
+        prog="lrm", description="Single picture -> 3D, from an engine directory."
+    )
     parser.add_argument("--version", action="version", version=f"lrm-sdk {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     modules = {name: importlib.import_module(f"lrm_sdk.cli.{name}") for name in COMMANDS}

@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     repeats = integer("repeats", args.repeats, 1, 10000)
-    with Reconstructor(args.engine, backend=args.backend, precision=args.precision, threads=args.threads) as rec:
+    with Reconstructor(
+        args.engine, backend=args.backend, precision=args.precision, threads=args.threads
+    ) as rec:
         print(rec.backend_report)
         rows = [_row(name, call, repeats) for name, call in _stages(rec, args.threads)]
     print(table(["stage", "median, s", "slowest, s"], rows))

@@ -25,7 +25,10 @@ def main(args: argparse.Namespace) -> int:
     widths = "-".join(map(str, field.widths))
     rows = [
         ("model", f"{model.name} ({model.family}), license {model.license}"),
-        ("input", f"{manifest.input.size} x {manifest.input.size}, foreground {manifest.input.foreground_ratio}"),
+        (
+            "input",
+            f"{manifest.input.size} x {manifest.input.size}, foreground {manifest.input.foreground_ratio}",
+        ),
         ("planes", f"3 x {planes.channels} x {planes.height} x {planes.width}"),
         ("field", f"{field.reduction}, {widths} {field.activation}, density {field.density_activation}"),
         ("render", f"{manifest.render.samples} samples a ray, {manifest.render.ray_range}"),

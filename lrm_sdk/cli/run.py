@@ -19,13 +19,21 @@ STAGES = ("decode", "prepare", "network", "field", "mesh", "save", "preview", "t
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
-    parser.add_argument("--engine", type=Path, required=True, metavar="ENGINE", help="engine directory, NAME.lrm")
-    parser.add_argument("-o", "--out", type=Path, default=Path(), metavar="OUT", help="folder, made if missing")
-    parser.add_argument("--subject", choices=("auto", "whole"), default="auto", help="whole: picture as it is")
+    parser.add_argument(
+        "--engine", type=Path, required=True, metavar="ENGINE", help="engine directory, NAME.lrm"
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, default=Path(), metavar="OUT", help="folder, made if missing"
+    )
+    parser.add_argument(
+        "--subject", choices=("auto", "whole"), default="auto", help="whole: picture as it is"
+    )
     parser.add_argument("--resolution", type=int, help="of the mesh's grid; default: the engine's")
     parser.add_argument("--threshold", type=float, help="density of the surface; default: the engine's")
     parser.add_argument("--mesh", choices=MESHES, default="glb", help="default: glb")
-    parser.add_argument("--turntable", choices=TURNTABLES, help="default: mp4 if the package av is there, else webp")
+    parser.add_argument(
+        "--turntable", choices=TURNTABLES, help="default: mp4 if the package av is there, else webp"
+    )
     parser.add_argument("--views", type=int, default=60, help="of the turntable; default: 60")
     parser.add_argument("--size", type=int, default=256, help="of the turntable, pixels, even; default: 256")
     add_network_arguments(parser)
@@ -37,7 +45,9 @@ def main(args: argparse.Namespace) -> int:
     _make_folder(args.out)
     turntable = args.turntable or _default_turntable()
     rows, paths, failed = [], [], 0
-    with Reconstructor(args.engine, backend=args.backend, precision=args.precision, threads=args.threads) as rec:
+    with Reconstructor(
+        args.engine, backend=args.backend, precision=args.precision, threads=args.threads
+    ) as rec:
         print(rec.backend_report)
         for image in args.images:
             try:
@@ -66,7 +76,9 @@ def _reconstruct(
     files.append(scene.save_preview(stem.with_name(f"{stem.name}_preview.png"), mesh))
     if turntable != "none":
         target = stem.with_name(f"{stem.name}_turntable.{turntable}")
-        files.append(scene.save_turntable(target, views=args.views, size=(args.size, args.size), progress=True))
+        files.append(
+            scene.save_turntable(target, views=args.views, size=(args.size, args.size), progress=True)
+        )
     return scene, files
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from lrm_sdk.errors import InvalidArgumentError
+from lrm_sdk.errors import InvalidArgumentError, NotFiniteError
 
 
 def float32_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndarray:
@@ -43,10 +44,28 @@ def integer(name: str, value: Any, low: int, high: int) -> int:
 
 
 def number(name: str, value: Any) -> float:
-    """A real number (liblrm checks its range)."""
+    """A real number, which may be NaN or infinite: liblrm checks its range."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         raise InvalidArgumentError(f"{name}: expected a number, got {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InvalidArgumentError(f"{name}: expected a number that a float can hold") from error
+
+
+def finite(name: str, value: Any) -> float:
+    """A real number that is neither NaN nor infinite; NotFiniteError if it is."""
+    value = number(name, value)
+    if not math.isfinite(value):
+        raise NotFiniteError(f"{name}: expected a finite number, got {value}")
+    return value
+
+
+def all_finite(name: str, array: np.ndarray) -> np.ndarray:
+    """`array` itself; NotFiniteError if it holds NaN or infinity."""
+    if not np.isfinite(array).all():
+        raise NotFiniteError(f"{name}: expected finite numbers, got NaN or infinity")
+    return array
 
 
 def one_of(name: str, value: Any, names: tuple[str, ...]) -> int:

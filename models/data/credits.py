@@ -14,7 +14,8 @@ HEADER = """# Credits
 
 The objects that lrm-tiny was trained on, those held out and those in `examples/` come from Debian's
 package `sweethome3d-furniture`. `models/data/split.json` says which is which; `models.data.render`
-leaves out some of them (flat, without materials, hardly visible). Names are `<catalogue>-<model>`; made by `python -m models.data.credits`.
+leaves out some of them (flat, without materials, hardly visible). Names are `<catalogue>-<model>`.
+This file is made by `python -m models.data.credits`.
 They were changed: turned upright, centred, scaled and rendered to pictures. "Public domain" is
 [CC0 1.0](https://creativecommons.org/publicdomain/zero/1.0/); the others are
 [CC-BY 3.0](https://creativecommons.org/licenses/by/3.0/).

@@ -39,9 +39,9 @@ class PackedRenders:
 
     def __init__(self, folder: Path | str) -> None:
         folder = Path(folder)
-        self.images = np.load(folder / "images.npy", mmap_mode="r")
-        self.depth = np.load(folder / "depth.npy", mmap_mode="r")
-        cameras = np.load(folder / "cameras.npz")
+        self.images = np.lib.format.open_memmap(folder / "images.npy", "r")
+        self.depth = np.lib.format.open_memmap(folder / "depth.npy", "r")
+        cameras = np.load(folder / "cameras.npz", allow_pickle=False)  # noqa: TID251
         self.camera_to_world = torch.from_numpy(cameras["c2w"]).float()
         self.focal = torch.from_numpy(cameras["focal_px"]).float()
         self.names: list[str] = json.loads((folder / "names.json").read_text())
@@ -95,9 +95,7 @@ def make_batch(
     data: PackedRenders, config: TrainConfig, step: int, size: int, foreground_ratio: float
 ) -> Batch:
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-    samples = [
-        _sample(data, config, generator, size, foreground_ratio) for _ in range(config.batch)
-    ]
+    samples = [_sample(data, config, generator, size, foreground_ratio) for _ in range(config.batch)]
     *parts, points = zip(*samples, strict=True)
     fields = [torch.stack([getattr(p, n) for p in points]) for n in Points.__dataclass_fields__]
     return Batch(*(torch.stack(part) for part in parts), Points(*fields))

@@ -32,7 +32,8 @@ class Points:
 
 
 def sample_points(
-    rgba: Tensor, depth: Tensor, cameras: Tensor, focal: Tensor, config: TrainConfig, generator: torch.Generator
+    rgba: Tensor, depth: Tensor, cameras: Tensor, focal: Tensor, config: TrainConfig,
+    generator: torch.Generator,
 ) -> Points:  # fmt: skip
     """From all V views of an object: rgba [V, S, S, 4], depth [V, S, S], cameras [V, 4, 4], focal [V]."""
     half = config.points // 2
@@ -66,7 +67,7 @@ def is_solid(positions: Tensor, depth: Tensor, cameras: Tensor, focal: Tensor) -
     i = (local[..., 0] / z * focal[:, None] + size / 2).floor().long()
     j = (-local[..., 1] / z * focal[:, None] + size / 2).floor().long()
     seen = (i >= 0) & (i < size) & (j >= 0) & (j < size)
-    flat = (j.clamp(0, size - 1) * size + i.clamp(0, size - 1))
+    flat = j.clamp(0, size - 1) * size + i.clamp(0, size - 1)
     front = depth.flatten(1).gather(1, flat)
     through = ~seen | (front == 0) | (z < front - DEPTH_TOLERANCE)
     return ~through.any(0)

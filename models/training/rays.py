@@ -41,7 +41,8 @@ def pick_rays(batch: Batch, config: TrainConfig, generator: torch.Generator) -> 
     z = batch.depth.reshape(b * t, h * w).gather(1, pixel)
     cosine = -(directions * matrix[..., :3, 2]).sum(-1)
     distance = torch.where(rgba[..., 3] > SOLID_ALPHA, z / cosine, torch.zeros_like(z))
-    return RayBatch(*(x.reshape(b, t * config.rays, *x.shape[2:]) for x in (origins, directions, rgba, distance)))  # fmt: skip
+    parts = (origins, directions, rgba, distance)
+    return RayBatch(*(x.reshape(b, t * config.rays, *x.shape[2:]) for x in parts))
 
 
 def place_samples(

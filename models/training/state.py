@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 from pathlib import Path
 
 import torch
@@ -53,7 +52,7 @@ class TrainState:
         }
         temporary = path.with_name(path.name + ".part")
         torch.save(data, temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
 
     def load(self, path: Path) -> None:
         data = torch.load(path, weights_only=True)

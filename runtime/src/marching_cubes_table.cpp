@@ -36,8 +36,8 @@ constexpr void link_face(int mask, int axis, int side, Links& links) {
     if (!(mask >> before & 1) || (mask >> first & 1)) continue;
     int last = k + 1;
     while (!(mask >> face_corner(axis, side, (last + 1) % 4) & 1)) ++last;
-    const int entry = edge_between(face_corner(axis, side, last % 4),
-                                   face_corner(axis, side, (last + 1) % 4));
+    const int entry =
+        edge_between(face_corner(axis, side, last % 4), face_corner(axis, side, (last + 1) % 4));
     links.next[entry] = edge_between(before, first);
   }
 }
@@ -62,21 +62,67 @@ constexpr bool share_face(int a, int b) {
   return false;
 }
 
-// A diagonal that lay in a face of the cell could meet the neighbour's there: four triangles on one
-// edge. So the fan starts at a corner whose diagonals all run through the interior.
-constexpr int fan_start(const int* polygon, int size) {
-  for (int start = 0; start < size; ++start) {
-    bool interior = true;
-    for (int k = 2; k + 1 < size; ++k) {
-      interior = interior && !share_face(polygon[start], polygon[(start + k) % size]);
-    }
-    if (interior) return start;
+// Whether all diagonals of the fan run through the interior of the cell. One that lay in a face
+// could meet the neighbour's there: four triangles on one edge.
+constexpr bool is_interior_fan(const int* polygon, int size, int start) {
+  for (int k = 2; k + 1 < size; ++k) {
+    if (share_face(polygon[start], polygon[(start + k) % size])) return false;
   }
-  throw "every polygon of the 256 cases has such a corner";
+  return true;
 }
 
-constexpr void add_fan(const int* polygon, int size, CellCase& result) {
-  const int start = fan_start(polygon, size);
+struct Point {
+  int xyz[3] = {};
+};
+
+// The middle of an edge, from the middle of the cell, in half cells.
+constexpr Point middle(int edge) {
+  const CellEdge e = cell_edge(edge);
+  Point point;
+  for (int axis = 0; axis < 3; ++axis) {
+    point.xyz[axis] = axis == e.axis ? 0 : 2 * (e.low >> axis & 1) - 1;
+  }
+  return point;
+}
+
+constexpr int determinant(const Point& a, const Point& b, const Point& c) {
+  int sum = 0;
+  for (int i = 0; i < 3; ++i) {
+    const int j = (i + 1) % 3, k = (i + 2) % 3;
+    sum += a.xyz[i] * (b.xyz[j] * c.xyz[k] - b.xyz[k] * c.xyz[j]);
+  }
+  return sum;
+}
+
+// Six times the volume between the fan and the middle of the cell, negative where the fan faces it.
+constexpr int fan_volume(const int* polygon, int size, int start) {
+  int sum = 0;
+  for (int k = 1; k + 1 < size; ++k) {
+    sum += determinant(middle(polygon[start]), middle(polygon[(start + k) % size]),
+                       middle(polygon[(start + k + 1) % size]));
+  }
+  return sum;
+}
+
+// The corner from which the fan gives most room to the inside where fewer corners are inside than
+// outside, and else to the outside: the volumes of the classic table.
+constexpr int fan_start(int mask, const int* polygon, int size) {
+  int inside = 0;
+  for (int corner = 0; corner < 8; ++corner) inside += mask >> corner & 1;
+  int best = none, most = 0;
+  for (int start = 0; start < size; ++start) {
+    if (!is_interior_fan(polygon, size, start)) continue;
+    const int room = fan_volume(polygon, size, start) * (inside < 4 ? 1 : -1);
+    if (best != none && room <= most) continue;
+    best = start;
+    most = room;
+  }
+  if (best == none) throw "every polygon of the 256 cases has such a corner";
+  return best;
+}
+
+constexpr void add_fan(int mask, const int* polygon, int size, CellCase& result) {
+  const int start = fan_start(mask, polygon, size);
   for (int k = 1; k + 1 < size; ++k) {
     const int edges[3] = {polygon[start], polygon[(start + k) % size],
                           polygon[(start + k + 1) % size]};
@@ -99,7 +145,7 @@ constexpr CellCase make_case(int mask) {
       links.next[edge] = none;
       edge = next;
     }
-    if (size > 0) add_fan(polygon, size, result);
+    if (size > 0) add_fan(mask, polygon, size, result);
   }
   return result;
 }

@@ -31,12 +31,27 @@ lrm_mesh_options default_mesh_options() {
   return options;
 }
 
-void require_finite_number(float value, const char* name) { require_finite(&value, 1, name); }
+void require_finite_number(float value, const char* name) {
+  if (!std::isfinite(value)) {
+    throw Error(LRM_ERROR_INVALID_ARGUMENT, "%s: expected a finite number, got %g", name,
+                static_cast<double>(value));
+  }
+}
 
 void require_positive(float value, const char* name) {
-  if (!(value > 0.0f) || !std::isfinite(value)) {
-    throw Error(LRM_ERROR_INVALID_ARGUMENT, "%s: expected a finite number > 0, got %g", name,
+  require_finite_number(value, name);
+  if (!(value > 0.0f)) {
+    throw Error(LRM_ERROR_INVALID_ARGUMENT, "%s: expected a number > 0, got %g", name,
                 static_cast<double>(value));
+  }
+}
+
+// Beyond these, float32 coordinates overflow at the border or lose digits as denormals.
+void require_radius(float value) {
+  constexpr float least = 1e-30f, most = 1e30f;
+  if (!(value >= least && value <= most)) {
+    throw Error(LRM_ERROR_INVALID_ARGUMENT, "radius: expected %g to %g, got %g",
+                static_cast<double>(least), static_cast<double>(most), static_cast<double>(value));
   }
 }
 
@@ -109,7 +124,7 @@ lrm_status lrm_grid_mesh(const float* density, int32_t resolution, float radius,
     *mesh = nullptr;
     require_pointer(density, "density");
     require_int(resolution, 2, 2048, "resolution");
-    require_positive(radius, "radius");
+    require_radius(radius);
     require_finite_number(threshold, "threshold");
     require_int(close_border, 0, 1, "close_border");
     check_grid(density, resolution);

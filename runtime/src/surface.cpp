@@ -68,8 +68,8 @@ class FieldExtraction {
   SurfaceCrossings track() {
     const int stride =
         options_.seed_stride > 0 ? options_.seed_stride : choose_seed_stride(grid_.points);
-    const std::vector<SurfaceSeed> seeds = find_seeds(
-        grid_, options_.threshold, stride, sampler_, budget_, progress_.part(0.0f, seeds_done));
+    const std::vector<SurfaceSeed> seeds = find_seeds(grid_, options_.threshold, stride, sampler_,
+                                                      budget_, progress_.part(0.0f, seeds_done));
     return track_surface(grid_, options_.threshold, seeds, sampler_, budget_,
                          progress_.part(seeds_done, crossings_done));
   }
@@ -86,8 +86,8 @@ class FieldExtraction {
   // Vertices, normals, colours with their densities, and two faces for each vertex.
   std::uint64_t mesh_bytes(const SurfaceCrossings& crossings) const {
     const int floats = 3 + 3 * options_.normals + 4 * options_.colors;
-    return crossings.edges.size() * (static_cast<std::size_t>(floats) * sizeof(float) +
-                                     6 * sizeof(std::uint32_t));
+    return crossings.edges.size() *
+           (static_cast<std::size_t>(floats) * sizeof(float) + 6 * sizeof(std::uint32_t));
   }
 
   std::vector<float> place_vertices(const std::vector<SurfaceEdge>& edges) {
@@ -108,8 +108,7 @@ class FieldExtraction {
 
   void move_to_sdk(SurfaceMesh& mesh) const {
     const Frame& frame = sampler_.field().frame();
-    map_vectors(mesh.vertices,
-                [&](const double* in, double* out) { frame.point_to_sdk(in, out); });
+    map_vectors(mesh.vertices, [&](const double* in, double* out) { frame.point_to_sdk(in, out); });
     map_vectors(mesh.normals,
                 [&](const double* in, double* out) { frame.direction_to_sdk(in, out); });
   }

@@ -1,5 +1,6 @@
-// Surface extraction: marching cubes (Lorensen and Cline 1987, "Marching cubes: a high resolution 3D
-// surface construction algorithm") on a field, evaluated only where the surface is, or on a grid.
+// Surface extraction: marching cubes (Lorensen and Cline 1987, "Marching cubes: a high resolution
+// 3D surface construction algorithm") on a field, evaluated only where the surface is, or on a
+// grid.
 //
 //   crossings   cells and edges that the surface passes     surface_seeds, _tracking or _dense
 //   vertices    one per crossed edge, then refined          surface_vertices

@@ -9,8 +9,8 @@
 
 namespace lrm {
 
-// Vertex i is that of crossings.edges[i]; `crossings` is sorted. Returns [faces, 3], in the order of
-// the cells. Throws if the vertices are more than 32-bit indices can tell apart.
+// Vertex i is that of crossings.edges[i]; `crossings` is sorted. Returns [faces, 3], in the order
+// of the cells. Throws if the vertices are more than 32-bit indices can tell apart.
 std::vector<std::uint32_t> make_faces(const SurfaceGrid& grid, const SurfaceCrossings& crossings,
                                       int threads, MemoryBudget& budget);
 

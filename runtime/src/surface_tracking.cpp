@@ -22,6 +22,7 @@ class Tracker {
       : grid_(grid),
         threshold_(threshold),
         sampler_(sampler),
+        budget_(budget),
         pages_(grid, budget),
         charge_(budget) {}
 
@@ -50,6 +51,7 @@ class Tracker {
   void evaluate_corners() {
     std::vector<float*> slots;
     std::vector<float> xyz;
+    const MemoryCharge held(budget_, 8 * wave_.size() * (sizeof(float*) + 4 * sizeof(float)));
     for (const Cell& cell : wave_) {
       for (int c = 0; c < 8; ++c) request_corner(cell, c, slots, xyz);
     }
@@ -97,6 +99,7 @@ class Tracker {
   const SurfaceGrid& grid_;
   float threshold_;
   SurfaceSampler& sampler_;
+  MemoryBudget& budget_;
   SurfacePages pages_;
   MemoryCharge charge_;
   std::vector<Cell> wave_, next_;

@@ -29,9 +29,8 @@ EdgePlace place_of(const SurfaceGrid& grid, const SurfaceEdge& edge) {
 
 void write_point(const SurfaceGrid& grid, const EdgePlace& place, double fraction, float* xyz) {
   for (int axis = 0; axis < 3; ++axis) {
-    xyz[axis] = axis == place.axis
-                    ? static_cast<float>(grid.coordinate(place.low[axis], fraction))
-                    : grid.coordinate(place.low[axis]);
+    xyz[axis] = axis == place.axis ? static_cast<float>(grid.coordinate(place.low[axis], fraction))
+                                   : grid.coordinate(place.low[axis]);
   }
 }
 

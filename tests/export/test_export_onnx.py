@@ -111,7 +111,8 @@ def test_the_folder_that_ships_is_complete(tmp_path):
     names = {p.name for p in (tmp_path / "onnx").iterdir()}
     assert names == {"network.onnx", "field.safetensors", "verification.safetensors", "manifest.json"}
     manifest = json.loads((tmp_path / "onnx" / "manifest.json").read_text())
-    assert manifest["triplane"] == {"channels": 4, "height": 8, "width": 8, "dtype": "float32", "layout": "[3, C, H, W]"}  # fmt: skip
+    expected = {"channels": 4, "height": 8, "width": 8, "dtype": "float32", "layout": "[3, C, H, W]"}
+    assert manifest["triplane"] == expected
 
 
 def test_a_failed_or_interrupted_stage_leaves_nothing(tmp_path):
@@ -123,11 +124,11 @@ def test_a_failed_or_interrupted_stage_leaves_nothing(tmp_path):
 
 
 def test_two_builds_into_one_directory_do_not_mix(tmp_path):
-    with pytest.raises(TargetExists, match="another build finished first"):
-        with staged_directory(tmp_path / "x.lrm") as slow:
-            (slow / "who").write_text("slow")
-            with staged_directory(tmp_path / "x.lrm") as fast:
-                (fast / "who").write_text("fast")
+    late = pytest.raises(TargetExists, match="another build finished first")
+    with late, staged_directory(tmp_path / "x.lrm") as slow:
+        (slow / "who").write_text("slow")
+        with staged_directory(tmp_path / "x.lrm") as fast:
+            (fast / "who").write_text("fast")
     assert (tmp_path / "x.lrm" / "who").read_text() == "fast"
     assert [p.name for p in tmp_path.iterdir()] == ["x.lrm"]
 
@@ -147,7 +148,8 @@ def test_force_replaces_only_when_complete(tmp_path):
 
 
 def test_command_line_names_the_problem(tmp_path):
-    command = [sys.executable, str(ROOT / "export" / "export_onnx.py"), "--checkpoint", str(tmp_path), "--out", str(tmp_path / "o")]  # fmt: skip
+    script = str(ROOT / "export" / "export_onnx.py")
+    command = [sys.executable, script, "--checkpoint", str(tmp_path), "--out", str(tmp_path / "o")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     assert "expected a checkpoint folder with config.json" in done.stderr

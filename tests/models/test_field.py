@@ -33,7 +33,10 @@ def bilinear(plane: np.ndarray, u: float, v: float, align_corners: bool) -> np.n
 SPECS = {
     "outline": FieldSpec(align_corners=True, reduction="sum", widths=(4, 8, 8, 4), density_activation="relu"),
     "triposr": FieldSpec(radius=0.87, widths=(12, 8, 8, 4), activation="silu", density_bias=-1.0),
-    "openlrm": FieldSpec(axes=("xy", "xz", "zy"), widths=(12, 8, 4), density_activation="softplus", density_bias=-1.0, color_widen=0.001),
+    "openlrm": FieldSpec(
+        axes=("xy", "xz", "zy"), widths=(12, 8, 4), density_activation="softplus", density_bias=-1.0,
+        color_widen=0.001,
+    ),
     "mean": FieldSpec(reduction="mean", widths=(4, 8, 4)),
 }  # fmt: skip
 
@@ -50,13 +53,14 @@ def test_query_equals_the_formulas(family):
         parts = [bilinear(planes[k], q[a[0]], q[a[1]], spec.align_corners) for k, a in enumerate(spec.axes)]
         reduce = {"concat": np.concatenate, "sum": lambda p: np.sum(p, 0), "mean": lambda p: np.mean(p, 0)}
         x = reduce[spec.reduction](parts)
-        layers = [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in field.decoder.layers]
+        layers = [tuple(p.detach().numpy() for p in (a.weight, a.bias)) for a in field.decoder.layers]
         for weight, bias in layers[:-1]:
             x = weight @ x + bias
             x = np.maximum(x, 0) if spec.activation == "relu" else x / (1 + np.exp(-x))
         raw = layers[-1][0] @ x + layers[-1][1]
         act = {"exp": np.exp, "relu": lambda t: max(t, 0), "softplus": lambda t: np.log1p(np.exp(t))}
-        assert density[0, n].item() == pytest.approx(act[spec.density_activation](raw[0] + spec.density_bias), rel=1e-9, abs=1e-12)
+        expected = act[spec.density_activation](raw[0] + spec.density_bias)
+        assert density[0, n].item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
         widened = (1 + 2 * spec.color_widen) / (1 + np.exp(-raw[1:])) - spec.color_widen
         np.testing.assert_allclose(rgb[0, n].detach().numpy(), widened, rtol=1e-9)
 

@@ -1,5 +1,6 @@
 """Shapes, configurations and checkpoints of the networks."""
 
+import dataclasses
 import json
 
 import pytest
@@ -16,11 +17,11 @@ SMALL_VIT = ViTConfig(width=32, depth=1, heads=2, patch_size=8, image_size=32)
 
 def small_lrm(**changes) -> LRM:
     torch.manual_seed(0)
-    options = dict(
+    config = LRMConfig(
         image_size=32, encoder=SMALL_VIT, width=32, depth=2, heads=2, plane_tokens=4, upsample=2,
         plane_channels=4, field=FieldSpec(widths=(12, 8, 4)),
     )  # fmt: skip
-    return LRM(LRMConfig(**options | changes)).eval()
+    return LRM(dataclasses.replace(config, **changes)).eval()
 
 
 def small_pooled(resolution: int = 128) -> PooledLRM:
@@ -117,5 +118,5 @@ def test_weights_that_do_not_fit_are_all_listed(tmp_path):
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="config.json"):
+    with pytest.raises(FileNotFoundError, match=r"config\.json"):
         checkpoint.load(tmp_path)

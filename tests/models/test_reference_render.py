@@ -20,7 +20,8 @@ def constant_field(density: float, *, radius: float = 1.0, outside: str = "decod
 
 
 def ray(z: float = 3.0) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.tensor([[0.1, 0.2, z]], dtype=torch.float64), torch.tensor([[0.0, 0.0, -1.0]], dtype=torch.float64)  # fmt: skip
+    rays = torch.tensor([[[0.1, 0.2, z]], [[0.0, 0.0, -1.0]]], dtype=torch.float64)
+    return rays[0], rays[1]
 
 
 @torch.no_grad()
@@ -71,7 +72,7 @@ def test_render_shape_and_upright_frame():
 
 def test_orbit_turns_from_z_towards_x():
     quarter = orbit(90, 0, distance=2, fov=40, size=(8, 8)).camera_to_world
-    torch.testing.assert_close(quarter[:3, 3], torch.tensor([2.0, 0, 0], dtype=torch.float64), atol=1e-12, rtol=0)  # fmt: skip
+    assert quarter[:3, 3].tolist() == pytest.approx([2.0, 0.0, 0.0], abs=1e-12)
     front = orbit(0, 0, distance=2, fov=40, size=(8, 8)).camera_to_world
     turned = rotation_y(torch.tensor(math.pi / 2, dtype=torch.float64)) @ front
     torch.testing.assert_close(turned, quarter, atol=1e-12, rtol=0)

@@ -4,13 +4,13 @@ import json
 
 import pytest
 import torch
-from scenes import write_spheres
 
 from models import checkpoint, train
 from models.training.config import TrainConfig
 from models.training.dataset import PackedRenders, face_input, make_batch, mirror
 from models.training.rays import pick_rays
 from models.training.state import TrainState
+from tests.models.scenes import write_spheres
 
 NETWORK = {
     "family": "lrm",
@@ -89,9 +89,10 @@ def test_mirror_keeps_cameras_rigid_and_pictures_consistent(spheres):
     once = mirror(batch.image[0], batch.rgba[0], batch.depth[0], batch.camera_to_world[0])
     assert torch.allclose(torch.linalg.det(once[3][:, :3, :3]), torch.ones(2), atol=1e-5)
     twice = mirror(*once)
-    assert all(torch.equal(a, b) for a, b in zip(twice[:3], (batch.image[0], batch.rgba[0], batch.depth[0]), strict=True))  # fmt: skip
+    original = (batch.image[0], batch.rgba[0], batch.depth[0])
+    assert all(torch.equal(a, b) for a, b in zip(twice[:3], original, strict=True))
 
 
 def test_an_unknown_option_is_refused_by_name():
-    with pytest.raises(ValueError, match="unknown option.*stepz"):
+    with pytest.raises(ValueError, match=r"unknown option.*stepz"):
         TrainConfig.from_json({"stepz": 3})

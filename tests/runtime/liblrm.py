@@ -81,6 +81,8 @@ def library_path() -> Path:
         return Path(os.environ["LRM_LIBRARY"])
     root = Path(__file__).resolve().parents[2]
     built = [*root.glob("lrm_sdk/liblrm.so"), *root.glob("build/*/liblrm.so")]
+    # A sanitised one loads only where its runtime was preloaded: LRM_LIBRARY asks for it.
+    built = [path for path in built if path.parent.name != "sanitize"]
     if not built:
         raise FileNotFoundError(f"liblrm.so: build it (cmake -S runtime -B build/release) in {root}")
     return max(built, key=lambda path: path.stat().st_mtime)

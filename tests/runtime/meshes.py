@@ -51,7 +51,9 @@ def assert_sound(mesh) -> None:
     assert np.isfinite(mesh.vertices).all()
     assert mesh.faces.shape[1:] == (3,) and mesh.vertices.shape[1:] == (3,)
     used = np.unique(mesh.faces)
-    assert np.array_equal(used, np.arange(len(mesh.vertices))), "an index out of range or a vertex without face"
+    assert np.array_equal(used, np.arange(len(mesh.vertices))), (
+        "an index out of range or a vertex without face"
+    )
     assert len(np.unique(mesh.vertices, axis=0)) == len(mesh.vertices), "two vertices at one place"
     assert_one_fan_per_vertex(mesh)
 

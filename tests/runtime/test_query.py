@@ -17,6 +17,7 @@ import torch
 
 from models.field import FieldSpec
 from tests.runtime import fields, liblrm, query_once
+from tests.runtime.refusal import refused
 
 # Measured: 2e-6 to 5e-6 of the largest density, as torch float32 against float64.
 TOLERANCE = 1e-5
@@ -231,22 +232,6 @@ def test_progress_rises_to_one_and_can_cancel():
 def create(field: fields.Parameters, **overrides):
     options = liblrm.field_options(field.spec, field.planes, **overrides)
     return liblrm.create_field(options, field.planes, field.weights, field.biases)
-
-
-def refused(status: int, words: str):
-    """A context in which LrmFailure with this status and a text with these words is raised."""
-
-    class Refused:
-        def __enter__(self):
-            self.raises = pytest.raises(liblrm.LrmFailure, match=words)
-            self.info = self.raises.__enter__()
-
-        def __exit__(self, *error):
-            caught = self.raises.__exit__(*error)
-            assert self.info.value.status == status
-            return caught
-
-    return Refused()
 
 
 MIRRORED = (ctypes.c_float * 16)(-1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1)
