@@ -37,9 +37,7 @@ class Camera:
     target: tuple[float, float, float] | str | None = None
 
     def __post_init__(self) -> None:
-        matrix = all_finite(
-            "camera_to_world", float32_array("camera_to_world", self.camera_to_world, (4, 4))
-        )
+        matrix = all_finite("camera_to_world", float32_array("camera_to_world", self.camera_to_world, (4, 4)))
         object.__setattr__(self, "camera_to_world", matrix)
         if not 0 < finite("fov", self.fov) < 180:
             raise InvalidArgumentError(f"fov: expected degrees between 0 and 180, got {self.fov}")
@@ -73,7 +71,9 @@ class Camera:
         back = np.array([math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e)])
         right = np.array([math.cos(a), 0.0, -math.sin(a)])
         matrix[:3, :3] = np.stack([right, np.cross(back, right), back], axis=1)
-        center = np.zeros(3) if look_at is None else all_finite("look_at", float32_array("look_at", look_at, (3,)))
+        center = (
+            np.zeros(3) if look_at is None else all_finite("look_at", float32_array("look_at", look_at, (3,)))
+        )
         if distance is None:
             target: Any = "center" if look_at is None else tuple(center.tolist())
             return cls(matrix, fov, target=target)

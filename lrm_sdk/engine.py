@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,7 @@ class Engine:
         )
 
     def render_options(
-        self, background: tuple[float, float, float] | None = None, *, exhaustive: bool = False
+        self, background: Sequence[float] | None = None, *, exhaustive: bool = False
     ) -> RenderOptions:
         """The model's own sampling; near and far become SDK units."""
         render, default = self.manifest.render, RenderOptions()
@@ -80,7 +81,7 @@ class Engine:
             near_distance=(render.near or 0.0) * self.sdk_scale,
             far_distance=(render.far or 0.0) * self.sdk_scale,
             last_delta=default.last_delta if render.last_delta is None else render.last_delta,
-            background=background or tuple(render.background),  # type: ignore[arg-type]
+            background=render.background if background is None else background,
             exhaustive=exhaustive,
         )
 

@@ -56,7 +56,8 @@ def _read(path: Path) -> bytes:
             raise ImageError(f"{path}: expected a picture file, got {what}")
         if status.st_size > MAX_FILE_BYTES:
             raise ImageError(
-                f"{path}: {status.st_size} bytes, more than any picture that is taken needs; scale it down first"
+                f"{path}: {status.st_size} bytes, more than any picture that is taken needs; "
+                "scale it down first"
             )
         return path.read_bytes()
     except FileNotFoundError as error:

@@ -24,9 +24,6 @@ class Mesh:
     index, NotFiniteError for NaN and infinity.
 
     >>> triangle = Mesh(np.eye(3, dtype=np.float32), np.array([[0, 1, 2]], np.uint32))
-    Real numbers of any width are converted. Raises InvalidArgumentError for a wrong shape, dtype or
-    index, NotFiniteError for NaN and infinity.
-
     >>> triangle.bounds.tolist()
     [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
     """

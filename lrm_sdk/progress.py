@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from lrm_sdk.errors import CancelledError, InvalidArgumentError
+from lrm_sdk.native.progress import asks_to_stop
 
 ProgressArgument = Callable[[float], Any] | bool | None
 
@@ -31,7 +32,7 @@ class ProgressReporter:
 
     def __call__(self, fraction: float) -> None:
         self._fraction = max(self._fraction, min(1.0, fraction))
-        if self._function is not None and self._function(self._fraction) is True:
+        if self._function is not None and asks_to_stop(self._function(self._fraction)):
             raise CancelledError("cancelled: the progress function returned True")
 
     def poll(self) -> None:
@@ -50,12 +51,12 @@ class ProgressBar:
 
     def __init__(self, label: str, stream: TextIO | None = None) -> None:
         self._label = label
-        self._stream = stream or sys.stderr
+        self._stream: TextIO | None = stream or sys.stderr  # None under pythonw and some services
         self._shown = -1
 
     def __call__(self, fraction: float) -> None:
         percent = int(100 * fraction)
-        if percent == self._shown or not self._stream.isatty():
+        if percent == self._shown or self._stream is None or not self._stream.isatty():
             return
         self._shown = percent
         filled = round(self.WIDTH * fraction)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,8 @@ class Scene:
         self, engine: Engine, planes: Any, *, picture: np.ndarray | None = None, threads: int | None = None
     ) -> None:
         self.engine = engine
-        self.planes = float32_array("planes", planes, engine.manifest.triplane.shape)
+        # A copy: what the caller does to his array must not change the scene.
+        self.planes = float32_array("planes", planes, engine.manifest.triplane.shape).copy()
         self.picture = picture
         self.timings: dict[str, float] = {}
         with self.timed("field"):
@@ -70,7 +71,11 @@ class Scene:
         return self._field.query(points)
 
     def density_grid(self, resolution: int, *, progress: ProgressArgument = None) -> np.ndarray:
-        """Density float32 [n, n, n], n = resolution, along the model's own axes; see lrm.h."""
+        """Density float32 [n, n, n], n = resolution (2 to 2048), on p_i = -radius + 2 radius i / (n - 1)
+        along the model's own axes, first index x.
+
+        Raises InvalidArgumentError, CancelledError, OutOfMemoryError.
+        """
         return self._field.density_grid(resolution, ProgressReporter(progress, "density"))
 
     def render(
@@ -78,7 +83,7 @@ class Scene:
         camera: Camera | None = None,
         *,
         size: tuple[int, int] = (512, 512),
-        background: tuple[float, float, float] | None = None,
+        background: Sequence[float] | None = None,
         exhaustive: bool = False,
         progress: ProgressArgument = None,
     ) -> Frame:
@@ -88,9 +93,14 @@ class Scene:
         size        (width, height), pixels.
         background  sRGB in [0, 1]; None: the engine's.
         exhaustive  evaluate every sample; without it a pixel differs by less than 1/255.
+
+        Raises InvalidArgumentError, CancelledError, OutOfMemoryError.
         """
         width, height = _size(size)
-        placed = (camera or Camera.orbit()).placed(self.engine.sdk_center, self.engine.sdk_radius)
+        camera = Camera.orbit() if camera is None else camera
+        if not isinstance(camera, Camera):
+            raise InvalidArgumentError(f"camera: expected a Camera, got {type(camera).__name__}")
+        placed = camera.placed(self.engine.sdk_center, self.engine.sdk_radius)
         options = self.engine.render_options(background, exhaustive=exhaustive)
         with self.timed("render"):
             arrays = self._field.render(
@@ -131,7 +141,7 @@ class Scene:
             exhaustive=exhaustive,
             normals=normals,
             colors=colors,
-            max_bytes=max_bytes or 0,
+            max_bytes=0 if max_bytes is None else integer("max_bytes", max_bytes, 1, 2**64 - 1),
         )
         with self.timed("mesh"):
             arrays = self._field.mesh(options, ProgressReporter(progress, "mesh"))
@@ -149,8 +159,14 @@ class Scene:
     ) -> Path:
         """A full turn around the scene: .mp4 (needs the `video` extra), .gif, .webp, or a folder of png.
 
-        size (width, height), even for mp4. Raises SaveError, BackendError, CancelledError; a file
-        appears whole or not at all.
+        path       by suffix; a name without one is a folder (view_0000.png ...).
+        views      pictures a turn, 1 to 10000; the first is the front, then azimuth grows.
+        size       (width, height), pixels, even for mp4.
+        elevation  degrees.
+        fps        pictures a second, 0.1 to 240.
+
+        Raises SaveError, BackendError, CancelledError, InvalidArgumentError; a file appears whole or
+        not at all.
         """
         from lrm_sdk.video import save_turntable
 
@@ -161,7 +177,10 @@ class Scene:
             )  # fmt: skip
 
     def save_preview(self, path: str | os.PathLike[str], mesh: Mesh | None = None) -> Path:
-        """One PNG: the input, four rendered views, and the mesh (made if not given)."""
+        """One PNG: the input, four rendered views, and the mesh (made if not given).
+
+        Raises SaveError, and what `mesh` raises.
+        """
         from lrm_sdk.preview import save_preview
 
         mesh = mesh or self.mesh()
@@ -169,20 +188,21 @@ class Scene:
             return save_preview(self, mesh, Path(path))
 
     def save_planes(self, path: str | os.PathLike[str]) -> Path:
-        """The planes as one NumPy file, float32 [3, C, H, W]."""
+        """The planes as one NumPy file, float32 [3, C, H, W]. Raises SaveError."""
         from lrm_sdk.field_files import save_array
 
         return save_array(path, self.planes)
 
     def save_field(self, folder: str | os.PathLike[str]) -> Path:
-        """All that liblrm needs to use this scene from C, as in examples/: planes, layers, field.txt."""
+        """A folder with all that liblrm needs to use this scene from C, as in examples/: planes, layers
+        and field.txt. Raises SaveError; the folder appears whole or not at all."""
         from lrm_sdk.field_files import save_field
 
         return save_field(self.engine, self.planes, folder)
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Adds the seconds that the block takes to `timings`."""
+        """Puts the seconds that the block takes into `timings`, unless it raises."""
         start = time.perf_counter()
         yield
         self.timings[stage] = time.perf_counter() - start

@@ -22,12 +22,20 @@ if TYPE_CHECKING:
 # Constant rate factor of x264: 18 is visually lossless to most eyes.
 H264_QUALITY = "18"
 WEBP_QUALITY = 85
+# OpenCV's finest: measured on a smooth picture, a quarter of the error of its default.
+GIF_DITHER = 3
 
 
 def save_turntable(
-    scene: Scene, path: str | os.PathLike[str], *, views: int, size: tuple[int, int], elevation: float, fps: float,
+    scene: Scene,
+    path: str | os.PathLike[str],
+    *,
+    views: int,
+    size: tuple[int, int],
+    elevation: float,
+    fps: float,
     progress: ProgressReporter,
-) -> Path:  # fmt: skip
+) -> Path:
     """See Scene.save_turntable."""
     integer("views", views, 1, 10000)
     if not 0.1 <= number("fps", fps) <= 240:
@@ -114,7 +122,10 @@ def _encode_animation(frames: Iterator[np.ndarray], suffix: str, fps: float, siz
     animation.frames = [np.ascontiguousarray(f[..., ::-1]) for f in frames]
     animation.durations = [max(1, round(1000 / fps))] * len(animation.frames)
     animation.loop_count = 0  # for ever
-    parameters = [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY] if suffix == ".webp" else []
+    if suffix == ".webp":
+        parameters = [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY]
+    else:
+        parameters = [cv2.IMWRITE_GIF_DITHER, GIF_DITHER]
     done, data = cv2.imencodeanimation(suffix, animation, parameters)
     if not done:
         raise SaveError(f"OpenCV {cv2.__version__} cannot encode {suffix}; save .mp4 or a folder of png")

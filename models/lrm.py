@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from models.blocks import CrossAttention, Mlp, ModulatedNorm, SelfAttention
 from models.field import FieldDecoder, FieldSpec, Triplane
 from models.normalize import ImageNormalize
+from models.positions import triplane_code
 from models.render import RenderSpec
 from models.vit import ViT, ViTConfig
 
@@ -79,8 +80,8 @@ class LRM(nn.Module):
         self.config = config
         self.normalize = ImageNormalize()
         self.encoder = ViT(config.encoder)
-        tokens = 3 * config.plane_tokens**2
-        self.tokens = nn.Parameter(torch.randn(1, tokens, config.width) * 0.02)
+        code = triplane_code(config.field.axes, config.plane_tokens, config.width)
+        self.tokens = nn.Parameter(code[None])
         self.camera_embed = _camera_embed(config.camera_width)
         self.blocks = nn.ModuleList(DecoderBlock(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, eps=1e-6)

@@ -44,15 +44,14 @@ def train_step(state: TrainState, data: PackedRenders) -> dict[str, float]:
 
 def train(state: TrainState, data: PackedRenders, heldout: PackedRenders | None, out: Path) -> None:
     config = state.config
-    log = (out / "log.jsonl").open("a")
     start, first = time.perf_counter(), state.step
     while state.step < config.steps:
         terms = train_step(state, data)
         if state.step % config.log_every == 0:
             seconds = (time.perf_counter() - start) / (state.step - first)
             entry = {"step": state.step, "seconds_per_step": round(seconds, 3)} | terms
-            log.write(json.dumps(entry) + "\n")
-            log.flush()
+            with (out / "log.jsonl").open("a") as log:
+                log.write(json.dumps(entry) + "\n")
             show_progress(state, terms, seconds)
         if state.step % config.save_every == 0 or state.step == config.steps:
             state.save(out / "state.pt")

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks import Mlp, SelfAttention
+from models.positions import grid_code
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class ViT(nn.Module):
         self.grid = config.image_size // config.patch_size
         self.patch_embed = nn.Conv2d(3, config.width, config.patch_size, config.patch_size)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
-        self.pos_embed = nn.Parameter(torch.randn(1, 1 + self.grid**2, config.width) * 0.02)
+        code = grid_code(self.grid, self.grid, config.width)
+        self.pos_embed = nn.Parameter(torch.cat([torch.zeros(1, config.width), code])[None])
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
 

@@ -84,7 +84,7 @@ class Field:
 
     def density_grid(self, n: int, progress: Progress | None = None) -> np.ndarray:
         """Density float32 [n, n, n] on p_i = -r + 2 r i / (n - 1), native axes, first index x."""
-        n = integer("n", n, 2, 2048)
+        n = integer("resolution", n, 2, 2048)
         density = _zeros(n, n, n)
         bridge = ProgressBridge(progress)
         bridge.run(

@@ -108,7 +108,7 @@ class RenderOptions:
     near_distance: float = 0.0
     far_distance: float = 0.0
     last_delta: float = 1e10  # native units
-    background: tuple[float, float, float] = (1.0, 1.0, 1.0)  # sRGB
+    background: Sequence[float] = (1.0, 1.0, 1.0)  # sRGB
     exhaustive: bool = False
 
     def to_c(self) -> CRenderOptions:

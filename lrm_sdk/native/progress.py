@@ -9,12 +9,19 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
 from lrm_sdk.errors import CancelledError
 from lrm_sdk.native.library import check
 from lrm_sdk.native.structs import ProgressFunction
 
 # Called with a fraction in [0, 1]. Returning True, or raising, stops the call.
 Progress = Callable[[float], Any]
+
+
+def asks_to_stop(answer: Any) -> bool:
+    """True for True (NumPy's too, which comparisons with arrays give), not for what is merely true-ish."""
+    return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
 class ProgressBridge:
@@ -35,7 +42,7 @@ class ProgressBridge:
         if self._progress is None:
             return 0
         try:
-            return 1 if self._progress(fraction) is True else 0
+            return int(asks_to_stop(self._progress(fraction)))
         except BaseException as error:  # a C stack frame is no place for any exception
             self._error = error
             return 1

@@ -21,8 +21,8 @@ NETWORK = {
     },
 }  # fmt: skip
 SMOKE = TrainConfig(
-    steps=150, batch=4, rays=96, learning_rate=5e-3, warmup=10, log_every=5, save_every=50,
-    picture_every=150, permute_channels=0.0,
+    steps=120, batch=2, rays=48, points=512, learning_rate=5e-3, warmup=10, log_every=5, save_every=50,
+    picture_every=120, permute_channels=0.0,
 )  # fmt: skip
 
 

@@ -11,7 +11,9 @@ import numpy as np
 from PIL import Image
 
 
-def ball_picture(color: tuple[int, int, int] = (200, 40, 40), size: int = 96, radius: float = 0.3) -> np.ndarray:
+def ball_picture(
+    color: tuple[int, int, int] = (200, 40, 40), size: int = 96, radius: float = 0.3
+) -> np.ndarray:
     """uint8 [size, size, 4]: a disc with alpha on transparent black."""
     y, x = np.mgrid[:size, :size] / size - 0.5
     picture = np.zeros((size, size, 4), np.uint8)
@@ -22,13 +24,17 @@ def ball_picture(color: tuple[int, int, int] = (200, 40, 40), size: int = 96, ra
 def gradient(height: int = 40, width: int = 56) -> np.ndarray:
     """uint8 [height, width, 3], smooth, and unlike any of its mirror images."""
     y, x = np.mgrid[:height, :width]
-    rgb = np.stack([255 * x / (width - 1), 255 * y / (height - 1), 60 + 60 * np.sin(x / 9) * (y > 20)], axis=-1)
+    rgb = np.stack(
+        [255 * x / (width - 1), 255 * y / (height - 1), 60 + 60 * np.sin(x / 9) * (y > 20)], axis=-1
+    )
     return np.rint(rgb).astype(np.uint8)
 
 
 def alpha_ramp(height: int = 40, width: int = 56) -> np.ndarray:
     """uint8 [height, width], from 0 to 255 downwards."""
-    return np.broadcast_to(np.linspace(0, 255, height).round().astype(np.uint8)[:, None], (height, width)).copy()
+    return np.broadcast_to(
+        np.linspace(0, 255, height).round().astype(np.uint8)[:, None], (height, width)
+    ).copy()
 
 
 def encode(pixels: Any, kind: str, **options: Any) -> bytes:
@@ -53,7 +59,17 @@ def png(width: int, height: int, depth: int, color: int, rows: bytes, extra: byt
 
 
 def _tiff(width: int, height: int) -> bytes:
-    tags = [(256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, height), (279, 1)]
+    tags = [
+        (256, width),
+        (257, height),
+        (258, 8),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, height),
+        (279, 1),
+    ]
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     return b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags)) + entries + bytes(4)
 

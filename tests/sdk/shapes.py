@@ -21,7 +21,9 @@ def tetrahedron() -> Mesh:
     return Mesh(vertices, faces, normals, colors)
 
 
-def ball_planes(center: tuple[float, float, float], color: tuple[float, float, float] = (0.9, 0.1, 0.1)) -> np.ndarray:
+def ball_planes(
+    center: tuple[float, float, float], color: tuple[float, float, float] = (0.9, 0.1, 0.1)
+) -> np.ndarray:
     """Planes of the synthetic field for a ball of radius 0.6 around `center` (native frame)."""
     line = (np.arange(SIDE) + 0.5) / SIDE * 2 - 1
     planes = np.zeros((3, CHANNELS, SIDE, SIDE), np.float32)

@@ -124,7 +124,20 @@ def test_pipe_or_directory_in_place_of_engine_json(folder):
 
 @pytest.mark.parametrize(
     "name",
-    ["../network.onnx", "/etc/passwd", "a/../../x", "..", ".", "", "C:\\x", "a\\..\\b", "c:x", "a\0b", "\ud800", "x" * 300],
+    [
+        "../network.onnx",
+        "/etc/passwd",
+        "a/../../x",
+        "..",
+        ".",
+        "",
+        "C:\\x",
+        "a\\..\\b",
+        "c:x",
+        "a\0b",
+        "\ud800",
+        "x" * 300,
+    ],
     ids=ascii,
 )
 @pytest.mark.parametrize("where", ["networks", "files"])
@@ -246,7 +259,7 @@ WRONG = [
     ("input.mean", "abc", r"input\.mean: expected a list of 3"),
     ("input.std", [0.5, 0, 0.5], r"input\.std\[1\]: expected a number above 0"),
     ("input.background", [0, 0, 2], r"input\.background\[2\]: expected a number from 0 to 1"),
-    ("input.foreground_ratio", 1.5, r"foreground_ratio: expected a number above 0.0 and at most 1.0, got 1.5"),
+    ("input.foreground_ratio", 1.5, r"foreground_ratio: expected a number above 0.0 and at most 1.0"),
     ("input.resize", "nearest", "input.resize: expected one of area"),
     ("input.resize", ["area"], "input.resize: expected one of area"),
     ("input.camera", [1, 2], "input.camera: expected a list of 16"),
@@ -258,7 +271,7 @@ WRONG = [
     ("field.axes", ["xy", "xz"], "field.axes: expected a list of 3"),
     ("field.axes", ["xy", "xz", "yw"], r"field\.axes\[2\]: expected one of xx"),
     ("field.reduction", "max", "field.reduction"),
-    ("field.reduction", "sum", r"field\.widths\[0\]: expected 4 \(sum of three planes with 4 channels\), got 12"),
+    ("field.reduction", "sum", r"field\.widths\[0\]: expected 4 \(sum of three planes.*, got 12"),
     ("field.widths", [12, 8, 3], "field.widths: expected 4"),
     ("field.widths", [16, 8, 4], r"field\.widths\[0\]: expected 12"),
     ("field.widths", [12, 16, 4], r"layers\.0\.weight: expected shape \[16, 12\].*got \[8, 12\]"),
@@ -314,7 +327,18 @@ def test_render_settings_that_contradict_each_other(folder, changes, match):
     refused(folder, match)
 
 
-SECTIONS = ("model", "input", "triplane", "field", "render", "mesh", "frame", "networks", "verification", "files")
+SECTIONS = (
+    "model",
+    "input",
+    "triplane",
+    "field",
+    "render",
+    "mesh",
+    "frame",
+    "networks",
+    "verification",
+    "files",
+)
 
 
 @pytest.mark.parametrize("name", SECTIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import subprocess
@@ -104,6 +105,24 @@ def test_truncated_files(name, capfd):
             load_image(data[: int(part * len(data))])
 
 
+@pytest.mark.parametrize("name", ["png", "png16", "jpeg", "jpeg progressive", "webp", "webp lossless"])
+def test_cut_files_are_called_so_whatever_the_decoder_does(name):
+    """OpenCV 4 gives a grey lower half and no error; formats with an end mark do not get that far."""
+    data = WHOLE[name]()
+    refused(data[: len(data) * 9 // 10], "the file is cut short; copy or download it again")
+    assert load_image(data + b"trailing bytes").shape == (48, 64, 4)
+
+
+def test_thumbnail_inside_a_jpeg_is_not_its_end():
+    """A whole small JPEG in an application segment must not make a cut file look whole."""
+    thumbnail = encode(gradient(16, 16), "jpeg")
+    data = encode(noisy(), "jpeg")
+    segment = b"\xff\xe5" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    data = data[:2] + segment + data[2:]
+    assert load_image(data).shape == (48, 64, 4)
+    refused(data[: len(data) // 2], "the file is cut short")
+
+
 @pytest.mark.parametrize("name", ["png", "jpeg", "webp", "bmp", "tiff", "gif"])
 def test_mutated_files_never_crash(name):
     """Any outcome but a picture or an ImageError fails."""
@@ -113,10 +132,8 @@ def test_mutated_files_never_crash(name):
         changed = bytearray(data)
         for at in rng.integers(0, min(len(data), 400), 3):
             changed[at] = rng.integers(256)
-        try:
+        with contextlib.suppress(ImageError):
             assert load_image(bytes(changed)).shape[2] == 4
-        except ImageError:
-            pass
 
 
 @pytest.mark.parametrize("kind", HEADERS)

@@ -155,7 +155,9 @@ def test_arrays(shape, dtype):
     top = np.iinfo(dtype).max
     array = np.random.default_rng(0).integers(0, top, shape, dtype=dtype, endpoint=True)
     eight = np.rint(array / (top / 255)).astype(np.uint8).reshape(20, 30, -1)
-    expected = eight if eight.shape[2] == 4 else opaque(np.repeat(eight, 3 if eight.shape[2] == 1 else 1, axis=2))
+    expected = (
+        eight if eight.shape[2] == 4 else opaque(np.repeat(eight, 3 if eight.shape[2] == 1 else 1, axis=2))
+    )
     assert_same(load_image(array), expected)
 
 

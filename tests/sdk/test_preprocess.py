@@ -31,7 +31,9 @@ def rectangle(height: int, width: int, top: int, left: int, size: tuple[int, int
     return picture
 
 
-@pytest.mark.parametrize("place", [(100, 40, 5, 10), (40, 100, 90, 80), (60, 60, 0, 0), (20, 30, 110, 160)], ids=str)
+@pytest.mark.parametrize(
+    "place", [(100, 40, 5, 10), (40, 100, 90, 80), (60, 60, 0, 0), (20, 30, 110, 160)], ids=str
+)
 @pytest.mark.parametrize("ratio", [0.6, 0.85, 1.0])
 def test_subject_is_centred_and_scaled(place, ratio):
     prepared = prepare(rectangle(*place), replace(SPEC, foreground_ratio=ratio))

@@ -94,7 +94,11 @@ def test_batch_stops_at_a_bad_picture_and_names_it(rec, tmp_path):
         rec.run_batch([ball_picture(), tmp_path / "none.png"])
 
 
-@pytest.mark.parametrize("images", ["chair.png", b"bytes", 3, None, np.zeros((20, 20, 3), np.uint8)], ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize(
+    "images",
+    ["chair.png", b"bytes", 3, None, np.zeros((20, 20, 3), np.uint8)],
+    ids=lambda v: type(v).__name__,
+)
 def test_batch_wants_a_list(rec, images):
     with pytest.raises(InvalidArgumentError, match="images: expected a list of pictures"):
         rec.run_batch(images)
@@ -237,7 +241,7 @@ def test_network_that_gives_nan(tmp_path):
             tensor.CopyFrom(numpy_helper.from_array(base, "base"))
     onnx.save(model, folder / "network.onnx")
     write_manifest(folder, make_manifest())
-    with Reconstructor(folder) as rec, pytest.raises(LrmError, match="planes.*finite"):
+    with Reconstructor(folder) as rec, pytest.raises(LrmError, match=r"planes.*finite"):
         rec.run(ball_picture())
 
 
@@ -266,7 +270,11 @@ def test_close(engine_folder):
     rec.close()
     rec.close()
     assert scene.render(size=(8, 8)).rgb.shape == (8, 8, 3)
-    for call in (lambda: rec.run(ball_picture()), lambda: rec.run_batch([ball_picture()]), lambda: rec.__enter__()):
+    for call in (
+        lambda: rec.run(ball_picture()),
+        lambda: rec.run_batch([ball_picture()]),
+        lambda: rec.__enter__(),
+    ):
         with pytest.raises(LrmError, match="closed; make a new one"):
             call()
 
@@ -312,7 +320,9 @@ def test_wrong_choices(engine_folder, options, kind, match):
 
 def test_report_says_what_runs(rec, engine_folder):
     assert "onnxruntime float32" in rec.backend_report and "CPU" in rec.backend_report
-    with Reconstructor(engine_folder, backend="onnxruntime", device="cpu", precision="float32", threads=1) as one:
+    with Reconstructor(
+        engine_folder, backend="onnxruntime", device="cpu", precision="float32", threads=1
+    ) as one:
         assert "1 threads" in one.backend_report or "1 thread" in one.backend_report
         assert np.allclose(one.run(ball_picture()).planes, rec.run(ball_picture()).planes, atol=1e-5)
 
@@ -322,7 +332,11 @@ def network(backend: str, precision: str) -> NetworkSpec:
 
 
 def test_auto_takes_the_best_and_says_why_not_others():
-    networks = [network("tensorrt", "float16"), network("onnxruntime", "int8"), network("onnxruntime", "float32")]
+    networks = [
+        network("tensorrt", "float16"),
+        network("onnxruntime", "int8"),
+        network("onnxruntime", "float32"),
+    ]
     choice = choose(networks)
     assert (choice.spec.backend, choice.spec.precision) == ("onnxruntime", "float32")
     assert choose(networks, precision="int8").spec.precision == "int8"
@@ -336,7 +350,9 @@ def test_backend_that_is_not_installed(monkeypatch):
     import importlib.util
 
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda n, *a: None if n == "onnxruntime" else find(n, *a))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda n, *a: None if n == "onnxruntime" else find(n, *a)
+    )
     with pytest.raises(BackendError, match=r"onnxruntime is not installed; pip install 'lrm-sdk\[cpu\]'"):
         choose([network("onnxruntime", "float32")])
 

@@ -135,7 +135,7 @@ def test_device_or_pipe_is_not_replaced(scene, tmp_path, name):
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no new files, whoever asks, on Linux")
 @pytest.mark.parametrize("name", [*SAVES, *FOLDERS])
 def test_folder_that_takes_no_files(scene, name):
-    with pytest.raises(SaveError, match="cannot be written|is not writable"):
+    with pytest.raises(SaveError, match=r"cannot be written|is not writable"):
         (SAVES | FOLDERS)[name](scene, Path("/proc") / name)
 
 
@@ -181,7 +181,10 @@ def test_staged_folder_keeps_other_files_and_what_was_there(tmp_path):
     assert (tmp_path / "out" / "a.txt").read_text() == "old"
     with staged_folder(tmp_path / "out") as stage:
         (stage / "a.txt").write_text("new")
-    assert {p.name: p.read_text() for p in (tmp_path / "out").iterdir()} == {"a.txt": "new", "other.txt": "other"}
+    assert {p.name: p.read_text() for p in (tmp_path / "out").iterdir()} == {
+        "a.txt": "new",
+        "other.txt": "other",
+    }
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 

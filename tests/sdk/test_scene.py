@@ -79,7 +79,9 @@ def test_planes_that_are_not_finite(engine_folder, bad):
         Scene(load_engine(engine_folder), planes)
 
 
-@pytest.mark.parametrize("planes", [np.zeros((3, 4, 8, 8)), np.zeros((4, 16, 16)), "planes", None], ids=range(4))
+@pytest.mark.parametrize(
+    "planes", [np.zeros((3, 4, 8, 8)), np.zeros((4, 16, 16)), "planes", None], ids=range(4)
+)
 def test_planes_of_a_wrong_kind(engine_folder, planes):
     with pytest.raises(InvalidArgumentError, match=r"planes: expected .*\[3, 4, 16, 16\]"):
         Scene(load_engine(engine_folder), planes)
@@ -136,12 +138,20 @@ def test_depth_is_along_the_viewing_axis(scene):
 
 @pytest.mark.parametrize(
     "azimuth,elevation,left_to_right,up",
-    [(0, 0, 0.05, 0.07), (90, 0, -0.1, 0.07), (180, 0, -0.05, 0.07), (270, 0, 0.1, 0.07), (0, 90, 0.05, -0.1)],
+    [
+        (0, 0, 0.05, 0.07),
+        (90, 0, -0.1, 0.07),
+        (180, 0, -0.05, 0.07),
+        (270, 0, 0.1, 0.07),
+        (0, 90, 0.05, -0.1),
+    ],
 )
 def test_azimuth_and_elevation(engine_folder, azimuth, elevation, left_to_right, up):
     """Where a ball at (0.05, 0.07, 0.1) appears; sizes doubled so that pixels show it."""
     scene = Scene(load_engine(engine_folder), ball_planes((0.05, 0.07, 0.1)))
-    frame = scene.render(Camera.orbit(azimuth=azimuth, elevation=elevation, distance=50, fov=2), size=(96, 96))
+    frame = scene.render(
+        Camera.orbit(azimuth=azimuth, elevation=elevation, distance=50, fov=2), size=(96, 96)
+    )
     rows, columns = np.nonzero(frame.alpha > 0.9)
     unit = 96 / (2 * 50 * np.tan(np.radians(1)))  # pixels per SDK unit
     assert (columns.mean() + 0.5 - 48) / unit == pytest.approx(left_to_right, abs=0.02)
@@ -173,7 +183,7 @@ def test_backgrounds_as_arrays(scene):
 
 @pytest.mark.parametrize("size", [(0, 8), (8, -1), (8.0, 8), 8, (8, 8, 8), "8x8", (20000, 8), None], ids=str)
 def test_sizes_of_a_wrong_kind(scene, size):
-    with pytest.raises(InvalidArgumentError, match="size|width|height"):
+    with pytest.raises(InvalidArgumentError, match=r"size|width|height"):
         scene.render(size=size)
 
 
@@ -189,7 +199,7 @@ def test_mesh_types(scene):
     assert mesh.vertices.dtype == mesh.normals.dtype == mesh.colors.dtype == np.float32
     assert mesh.vertices.shape == mesh.normals.shape == mesh.colors.shape == (count, 3)
     assert mesh.faces.dtype == np.uint32 and mesh.faces.max() == count - 1
-    assert 0 <= mesh.colors.min() and mesh.colors.max() <= 1
+    assert mesh.colors.min() >= 0 and mesh.colors.max() <= 1
 
 
 def test_mesh_is_closed_and_lies_on_the_level(scene):

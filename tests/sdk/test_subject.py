@@ -58,7 +58,7 @@ def test_plain_background_with_noise_and_vignette():
 
 
 def test_background_colour_inside_the_subject_stays():
-    picture, mask = on_background(np.full((128, 128, 3), 255))
+    picture, _ = on_background(np.full((128, 128, 3), 255))
     picture[56:72, 56:72, :3] = 255
     alpha, _ = find_subject(picture)
     assert (alpha[56:72, 56:72] == 255).all()
