@@ -22,8 +22,8 @@ class Camera:
     camera_to_world  float [4, 4], rigid.
     fov              vertical field of view, degrees, in (0, 180). Pixels are square.
     intrinsics       (fx, fy, cx, cy) in pixels of the picture that is asked for; overrides fov.
-    target           set by `orbit` where it was left open: the camera keeps its direction and is
-                     moved by the scene so that it sees the whole box.
+    target           None, or [3] or "center", as `orbit` sets it where the distance is left open: the
+                     camera keeps its direction and is moved by the scene so that it sees the whole box.
 
     Raises InvalidArgumentError for what cannot be a camera, NotFiniteError for NaN and infinity.
 
@@ -46,6 +46,11 @@ class Camera:
             if min(numbers[:2]) <= 0:
                 raise InvalidArgumentError(f"intrinsics: expected fx and fy above 0, got {numbers}")
             object.__setattr__(self, "intrinsics", tuple(numbers))
+        if isinstance(self.target, str) and self.target != "center":
+            raise InvalidArgumentError(f"target: expected None, [3] or 'center', got {self.target!r}")
+        if self.target is not None and not isinstance(self.target, str):
+            place = all_finite("target", float32_array("target", self.target, (3,)))
+            object.__setattr__(self, "target", tuple(place.tolist()))
 
     @classmethod
     def orbit(

@@ -28,6 +28,19 @@ def orientation(exif: bytes) -> int:
     return 1
 
 
+def webp_exif(data: bytes) -> bytes | None:
+    """The EXIF block of a WebP file, which OpenCV before 5 does not hand out; None if there is none."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return None
+    at = 12
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if data[at : at + 4] == b"EXIF":
+            return data[at + 8 : at + 8 + size]
+        at += 8 + size + size % 2  # chunks begin at even places
+    return None
+
+
 def upright(image: np.ndarray, orientation: int) -> np.ndarray:
     """The picture [H, W, ...] as it should be seen; a view, with sides exchanged for 5 to 8."""
     if orientation >= 5:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lrm_sdk.errors import ImageError
-from lrm_sdk.exif import orientation, upright
+from lrm_sdk.errors import ImageError, OutOfMemoryError
+from lrm_sdk.exif import orientation, upright, webp_exif
 from lrm_sdk.image_size import MAX_PIXELS, check_size, is_tiff, read_header
 
 # No picture of at most MAX_PIXELS needs more bytes than this (16-bit RGBA, uncompressed, and room).
@@ -24,7 +24,8 @@ def load_image(source: ImageSource) -> np.ndarray:
 
     source: a path; bytes of an image file; a uint8 or uint16 array [H, W] or [H, W, 1, 3 or 4]
     (RGB order); or a PIL image. Grey becomes RGB, 16 bits become 8, no alpha becomes 255.
-    Raises ImageError for what is missing, empty, cut short, no picture, too large or too small.
+    Raises ImageError for what is missing, empty, cut short, no picture, too large or too small;
+    OutOfMemoryError.
 
     >>> load_image(np.zeros((20, 30, 3), np.uint8)).shape
     (20, 30, 4)
@@ -82,6 +83,10 @@ def _decode(name: str, data: bytes) -> np.ndarray:
             np.frombuffer(data, np.uint8), flags=cv2.IMREAD_UNCHANGED
         )
     except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise OutOfMemoryError(
+                f"{name}: no memory for {header.width} x {header.height} pixels; scale it down first"
+            ) from error
         raise ImageError(f"{name}: cannot be decoded ({error.err}); the file is damaged") from error
     if pixels is None or pixels.size == 0:
         raise ImageError(f"{name}: cannot be decoded; the file is damaged or of an unknown format")
@@ -91,6 +96,7 @@ def _decode(name: str, data: bytes) -> np.ndarray:
         # libtiff has turned it upright, and multiplied 8-bit colours with alpha.
         return _straight_alpha(rgba) if pixels.dtype == np.uint8 else rgba
     exif = next((bytes(b) for k, b in zip(kinds, blocks, strict=True) if k == cv2.IMAGE_METADATA_EXIF), None)
+    exif = webp_exif(data) if exif is None else exif
     turn = header.orientation if exif is None else orientation(exif)
     return np.ascontiguousarray(upright(rgba, turn))
 

@@ -46,7 +46,9 @@ class Mesh:
 
     @property
     def bounds(self) -> np.ndarray:
-        """float32 [2, 3]: smallest and largest coordinates."""
+        """float32 [2, 3]: smallest and largest coordinates. Raises InvalidArgumentError without vertices."""
+        if len(self.vertices) == 0:
+            raise InvalidArgumentError("bounds: the mesh has no vertices")
         return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -62,7 +64,12 @@ class Mesh:
 
 def _faces(value: Any, vertex_count: int) -> np.ndarray:
     """uint32 [F, 3]. Raises InvalidArgumentError."""
-    faces = np.asarray(value)
+    try:
+        faces = np.asarray(value)
+    except Exception as error:  # NumPy and array-likes raise what they please
+        raise InvalidArgumentError(
+            f"faces: expected integers of shape [F, 3], got {type(value).__name__}"
+        ) from error
     if faces.dtype.kind not in "iu":
         raise InvalidArgumentError(f"faces: expected integers of shape [F, 3], got dtype {faces.dtype}")
     if faces.ndim != 2 or faces.shape[1] != 3:

@@ -14,7 +14,7 @@ import numpy as np
 from lrm_sdk.backends import Network, choose, load_network
 from lrm_sdk.engine import Engine, load_engine
 from lrm_sdk.engine_schema import Manifest
-from lrm_sdk.errors import EngineError, InvalidArgumentError, LrmError
+from lrm_sdk.errors import EngineError, InvalidArgumentError, LrmError, OutOfMemoryError
 from lrm_sdk.images import ImageSource, load_image, source_name
 from lrm_sdk.native.checks import all_finite, integer
 from lrm_sdk.preprocess import Prepared, prepare
@@ -116,11 +116,18 @@ class Reconstructor:
         seconds: dict[str, float] = {}
         start = time.perf_counter()
         report(0.0)
-        rgba = load_image(image)
-        seconds["decode"], start = _lap(start)
-        prepared: Prepared = prepare(
-            rgba, self.engine.manifest.input, subject=subject, name=source_name(image)
-        )
+        try:
+            rgba = load_image(image)
+            seconds["decode"], start = _lap(start)
+            prepared: Prepared = prepare(
+                rgba, self.engine.manifest.input, subject=subject, name=source_name(image)
+            )
+        except OutOfMemoryError:
+            raise
+        except MemoryError as error:  # NumPy's, from any step
+            raise OutOfMemoryError(
+                f"{source_name(image)}: no memory to prepare it ({error}); scale it down first"
+            ) from error
         seconds["prepare"], start = _lap(start)
         report(0.1)
         planes = self._planes(network, prepared.tensor, report)

@@ -55,6 +55,10 @@ class Scene:
     def __init__(
         self, engine: Engine, planes: Any, *, picture: np.ndarray | None = None, threads: int | None = None
     ) -> None:
+        if not isinstance(engine, Engine):
+            raise InvalidArgumentError(
+                f"engine: expected an Engine, got {type(engine).__name__}; see load_engine"
+            )
         self.engine = engine
         # A copy: what the caller does to his array must not change the scene.
         self.planes = float32_array("planes", planes, engine.manifest.triplane.shape).copy()

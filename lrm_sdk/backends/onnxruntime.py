@@ -44,6 +44,10 @@ def load(path: Path, threads: int | None) -> OnnxNetwork:
             os.fspath(path), sess_options=options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # its exceptions share no base class
+        if _is_out_of_memory(error):
+            raise OutOfMemoryError(
+                f"{path}: no memory to load it ({_first_line(error)}); close other programs, or take int8"
+            ) from error
         raise EngineError(
             f"{path}: ONNX Runtime cannot load it ({_first_line(error)}); build the engine again"
         ) from error
@@ -69,6 +73,10 @@ def _check_interface(path: Path, session: Any) -> None:
 
 def _shape(value: Any) -> tuple[int | None, ...]:
     return tuple(n if isinstance(n, int) else None for n in value.shape)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or "alloc" in str(error).lower()
 
 
 def _first_line(error: BaseException) -> str:
@@ -125,9 +133,9 @@ class _Job:
     def result(self) -> np.ndarray:
         if self._error is not None:
             text = _first_line(self._error)
-            if "alloc" in text.lower():
+            if _is_out_of_memory(self._error):
                 raise OutOfMemoryError(
-                    f"the network needs more memory than there is ({text})"
+                    f"the network needs more memory than there is ({text}); free some, or take int8"
                 ) from self._error
             raise BackendError(f"ONNX Runtime failed: {text}") from self._error
         assert self._planes is not None  # no error means a result

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lrm_sdk.errors import InvalidArgumentError, NotFiniteError
+from lrm_sdk.errors import InvalidArgumentError, NotFiniteError, OutOfMemoryError
 
 
 def float32_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndarray:
@@ -30,8 +30,15 @@ def float32_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.nda
         isinstance(want, int) and want != got for want, got in zip(shape, array.shape, strict=True)
     ):
         raise InvalidArgumentError(f"{name}: expected shape {wanted}, got {list(array.shape)}")
-    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which liblrm refuses by name
-        return np.ascontiguousarray(array, dtype=np.float32)
+    try:
+        with np.errstate(
+            over="ignore"
+        ):  # too large for float32 becomes infinite, which liblrm refuses by name
+            return np.ascontiguousarray(array, dtype=np.float32)
+    except MemoryError as error:
+        raise OutOfMemoryError(
+            f"{name}: no memory for a float32 copy of {list(array.shape)}; give it in smaller parts"
+        ) from error
 
 
 def integer(name: str, value: Any, low: int, high: int) -> int:

@@ -58,7 +58,7 @@ extern "C" {
 typedef enum lrm_status {
   LRM_OK = 0,
   LRM_ERROR_INVALID_ARGUMENT = 1, /* a NULL, size, range or enumerator that cannot be right */
-  LRM_ERROR_NOT_FINITE = 2,       /* NaN or infinity in planes, weights, points or a camera */
+  LRM_ERROR_NOT_FINITE = 2,       /* NaN or infinity in planes, weights, points, a grid or a camera */
   LRM_ERROR_OUT_OF_MEMORY = 3,    /* an allocation failed, or max_bytes would be exceeded */
   LRM_ERROR_CANCELLED = 4,        /* the progress callback asked to stop */
   LRM_ERROR_EMPTY_SURFACE = 5,    /* no grid edge crosses the threshold; the text gives the range seen */
@@ -104,7 +104,7 @@ typedef struct lrm_field_options {
   size_t struct_size; /* set by init */
   int32_t plane_channels, plane_height, plane_width; /* C, H, W >= 1; H, W >= 2 with align_corners */
   int32_t axes[3][2]; /* {along width, along height} per plane, 0..2; default xy, xz, yz */
-  float radius;       /* half-extent of the box in native units, > 0; default 1 */
+  float radius;       /* half-extent of the box in native units, 1e-30 to 1e30; default 1 */
   int32_t align_corners; /* 0 or 1; default 0 */
   int32_t reduction;     /* lrm_reduction; default concat */
   int32_t activation;    /* lrm_activation between layers; default relu */

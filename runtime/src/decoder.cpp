@@ -34,11 +34,9 @@ bool machine_runs(const Kernel& kernel) {
 const Kernel* choose_kernel() {
   static const Kernel* const widest_first[] = {
 #if defined(__x86_64__)
-    &avx512_kernel,
-    &avx2_kernel,
+      &avx512_kernel, &avx2_kernel,
 #endif
-    &portable_kernel
-  };
+      &portable_kernel};
   const char* wanted = std::getenv("LRM_INSTRUCTION_SET");
   const Kernel* best = nullptr;
   for (const Kernel* kernel : widest_first) {

@@ -64,8 +64,8 @@ std::vector<float> corner_maximum(const std::vector<float>& nodes, int cells) {
       for (std::size_t z = 0; z < n; ++z) {
         const float* corner = &nodes[(x * m + y) * m + z];
         float largest = *corner;
-        for (const std::size_t step : {std::size_t{1}, m, m + 1, m * m, m * m + 1, m * m + m,
-                                       m * m + m + 1}) {
+        for (const std::size_t step :
+             {std::size_t{1}, m, m + 1, m * m, m * m + 1, m * m + m, m * m + m + 1}) {
           largest = std::max(largest, corner[step]);
         }
         maximum[(x * n + y) * n + z] = largest;

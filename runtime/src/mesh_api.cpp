@@ -6,6 +6,7 @@
 #include "api_guard.h"
 #include "field.h"
 #include "mesh_statistics.h"
+#include "options.h"
 #include "surface.h"
 
 // The opaque handle of lrm.h.
@@ -43,15 +44,6 @@ void require_positive(float value, const char* name) {
   if (!(value > 0.0f)) {
     throw Error(LRM_ERROR_INVALID_ARGUMENT, "%s: expected a number > 0, got %g", name,
                 static_cast<double>(value));
-  }
-}
-
-// Beyond these, float32 coordinates overflow at the border or lose digits as denormals.
-void require_radius(float value) {
-  constexpr float least = 1e-30f, most = 1e30f;
-  if (!(value >= least && value <= most)) {
-    throw Error(LRM_ERROR_INVALID_ARGUMENT, "radius: expected %g to %g, got %g",
-                static_cast<double>(least), static_cast<double>(most), static_cast<double>(value));
   }
 }
 
@@ -124,7 +116,7 @@ lrm_status lrm_grid_mesh(const float* density, int32_t resolution, float radius,
     *mesh = nullptr;
     require_pointer(density, "density");
     require_int(resolution, 2, 2048, "resolution");
-    require_radius(radius);
+    require_radius(radius, "radius");
     require_finite_number(threshold, "threshold");
     require_int(close_border, 0, 1, "close_border");
     check_grid(density, resolution);

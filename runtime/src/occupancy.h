@@ -8,8 +8,7 @@ namespace lrm {
 // Says of positions whether density surely stays below a limit there, by the field's lattice.
 class Occupancy {
  public:
-  Occupancy(const Lattice& lattice, float raw_limit)
-      : lattice_(lattice), raw_limit_(raw_limit) {}
+  Occupancy(const Lattice& lattice, float raw_limit) : lattice_(lattice), raw_limit_(raw_limit) {}
 
   bool at(const float xyz[3]) const { return lattice_.upper_bound(xyz, raw_limit_) > raw_limit_; }
 

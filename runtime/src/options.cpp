@@ -120,6 +120,15 @@ lrm_render_options default_render_options() {
   return options;
 }
 
+// Beyond these, float32 coordinates overflow at the border or lose digits as denormals.
+void require_radius(float radius, const char* name) {
+  constexpr float least = 1e-30f, most = 1e30f;
+  if (!(radius >= least && radius <= most)) {
+    throw Error(LRM_ERROR_INVALID_ARGUMENT, "%s: expected %g to %g, got %g", name,
+                static_cast<double>(least), static_cast<double>(most), static_cast<double>(radius));
+  }
+}
+
 void check_field_options(const lrm_field_options& o) {
   require_int(o.align_corners, 0, 1, "options.align_corners");
   require_int(o.reduction, 0, LRM_REDUCTION_MEAN, "options.reduction");
@@ -127,7 +136,7 @@ void check_field_options(const lrm_field_options& o) {
   require_int(o.density_activation, 0, LRM_DENSITY_SOFTPLUS, "options.density_activation");
   require_int(o.outside, 0, LRM_OUTSIDE_EMPTY, "options.outside");
   require_int(o.thread_count, 0, 1024, "options.thread_count");
-  require_above(o.radius, 0.0f, "options.radius");
+  require_radius(o.radius, "options.radius");
   require_finite_number(o.density_bias, "options.density_bias");
   require_at_least(o.color_widen, 0.0f, "options.color_widen");
   check_planes_shape(o);

@@ -123,8 +123,8 @@ inline Vector log1p_each(Vector x) {
 
 // Transposition in log2(lanes) rounds: in the round of step s, rows i and i + s trade the lanes
 // whose index has bit s clear in one and set in the other.
-#define LRM_LOW(l) (((l)&kStep) != 0 ? lanes + (l)-kStep : (l))
-#define LRM_HIGH(l) (((l)&kStep) != 0 ? lanes + (l) : (l) + kStep)
+#define LRM_LOW(l) (((l) & kStep) != 0 ? lanes + (l) - kStep : (l))
+#define LRM_HIGH(l) (((l) & kStep) != 0 ? lanes + (l) : (l) + kStep)
 #define LRM_4(f, l) f(l), f((l) + 1), f((l) + 2), f((l) + 3)
 #if LRM_LANES == 16
 #define LRM_EACH(f) LRM_4(f, 0), LRM_4(f, 4), LRM_4(f, 8), LRM_4(f, 12)

@@ -12,9 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # A checkout without an installed wheel: the library that was built last, for us and for subprocesses.
 if "LRM_LIBRARY" not in os.environ and not list((ROOT / "lrm_sdk").glob("liblrm.*")):
-    built = sorted(ROOT.glob("build/*/liblrm.so"), key=lambda path: path.stat().st_mtime)
+    # A sanitised one loads only where its runtime was preloaded: LRM_LIBRARY asks for it.
+    built = [path for path in ROOT.glob("build/*/liblrm.so") if path.parent.name != "sanitize"]
     if built:
-        os.environ["LRM_LIBRARY"] = str(built[-1])
+        os.environ["LRM_LIBRARY"] = str(max(built, key=lambda path: path.stat().st_mtime))
 
 from lrm_sdk import Reconstructor, Scene  # noqa: E402
 from tests.sdk.make_engine import make_engine  # noqa: E402

@@ -118,7 +118,7 @@ def test_thumbnail_inside_a_jpeg_is_not_its_end():
     thumbnail = encode(gradient(16, 16), "jpeg")
     data = encode(noisy(), "jpeg")
     segment = b"\xff\xe5" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
-    data = data[:2] + segment + data[2:]
+    data = data[:2] + segment + segment + data[2:]
     assert load_image(data).shape == (48, 64, 4)
     refused(data[: len(data) // 2], "the file is cut short")
 

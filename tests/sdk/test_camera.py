@@ -62,6 +62,8 @@ def test_projection_is_that_of_lrm_h():
         (lambda: Camera(np.eye(4), fov="40"), "fov: expected a number, got '40'"),
         (lambda: Camera(np.eye(4), intrinsics=(1, 2, 3)), "intrinsics: expected shape"),
         (lambda: Camera(np.eye(4), intrinsics=(0, 2, 3, 4)), "intrinsics: expected fx and fy above 0"),
+        (lambda: Camera(np.eye(4), target=(1, 2)), "target: expected shape"),
+        (lambda: Camera(np.eye(4), target="middle"), "target: expected None"),
         (lambda: Camera.orbit(azimuth=10**400), "azimuth: expected a number that a float can hold"),
         (lambda: Camera.orbit(elevation=91), "elevation: expected -90 to 90"),
         (lambda: Camera.orbit(elevation="up"), "elevation: expected a number"),

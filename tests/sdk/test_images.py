@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from lrm_sdk.exif import orientation
+from lrm_sdk.exif import orientation, webp_exif
 from lrm_sdk.images import linear_from_srgb, load_image, srgb_from_linear
 from tests.sdk import pictures
 from tests.sdk.pictures import alpha_ramp, encode, gradient, png
@@ -203,6 +203,32 @@ def test_exif_block_in_both_byte_orders(order):
     block = head + struct.pack(order + "HHHIHH", 1, 274, 3, 1, 6, 0) + bytes(4)
     assert orientation(block) == orientation(b"Exif\0\0" + block) == 6
     assert [orientation(block[:n]) for n in range(len(block) - 6)] == [1] * (len(block) - 6)
+
+
+def test_exif_block_of_a_webp():
+    """OpenCV before 5 does not give it, so it is read here."""
+    image = Image.fromarray(RGB)
+    exif = image.getexif()
+    exif[274] = 6
+    data = encode(image, "webp", exif=exif)
+    block = webp_exif(data)
+    assert block is not None and orientation(block) == 6
+    assert webp_exif(encode(RGB, "webp")) is None
+    assert webp_exif(encode(image, "png", exif=exif)) is None
+    for n in range(0, len(data), 7):
+        webp_exif(data[:n])
+    odd = b"VP8L" + (3).to_bytes(4, "little") + bytes(3 + 1) + b"EXIF" + (2).to_bytes(4, "little") + b"ab"
+    assert webp_exif(b"RIFF" + len(odd).to_bytes(4, "little") + b"WEBP" + odd) == b"ab"
+
+
+def test_webp_is_turned_without_opencvs_help(monkeypatch):
+    image = Image.fromarray(RGB)
+    exif = image.getexif()
+    exif[274] = 6
+    data = encode(image, "webp", exif=exif, lossless=True)
+    decode = cv2.imdecodeWithMetadata
+    monkeypatch.setattr(cv2, "imdecodeWithMetadata", lambda *a, **k: (decode(*a, **k)[0], (), ()))
+    assert_same(load_image(data), judge(data))
 
 
 def test_animated_pictures_give_their_first_frame():

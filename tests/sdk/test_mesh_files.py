@@ -222,6 +222,23 @@ def test_meshes_without_extras(tmp_path, suffix):
         assert read_obj(path)["v"].shape == (4, 3) and len(read_obj(path)["vn"]) == 0
 
 
+@pytest.mark.parametrize("suffix", ["obj", "ply", "stl", "glb"])
+def test_vertices_are_not_merged_nor_faces_dropped(tmp_path, suffix):
+    """Equal vertices may differ in colour; a face of no area is the caller's business."""
+    vertices = np.repeat(tetrahedron().vertices, 2, axis=0)
+    faces = np.concatenate([2 * tetrahedron().faces, [[0, 1, 2]]])
+    path = saved(Mesh(vertices, faces), tmp_path / f"a.{suffix}")
+    if suffix == "glb":
+        _, arrays = read_glb(path)
+        assert (len(arrays["POSITION"]), len(arrays["faces"])) == (8, 5)
+    elif suffix == "ply":
+        assert len(read_ply_vertices(path)) == 8
+    elif suffix == "obj":
+        assert (len(read_obj(path)["v"]), len(read_obj(path)["f"])) == (8, 5)
+    else:
+        assert path.stat().st_size == 84 + 50 * 5
+
+
 def test_suffix_in_capitals(tmp_path):
     assert saved(tetrahedron(), tmp_path / "A.GLB").read_bytes()[:4] == b"glTF"
 
@@ -259,13 +276,14 @@ V, F = tetrahedron().vertices, tetrahedron().faces
         ((V, F.astype(np.int64) - 1), "faces: expected indices from 0 to 3, got -1 to 2"),
         ((V, F, V[:2]), r"normals: expected shape \[4, 3\], got \[2, 3\]"),
         ((V, F, None, V[:2]), r"colors: expected shape \[4, 3\], got \[2, 3\]"),
+        ((V, [[0, 1, 2], [0, 1]]), r"faces: expected integers of shape \[F, 3\], got list"),
         (("abc", F), "vertices: expected real numbers"),
         ((np.where(V > 2, np.nan, V), F), "vertices: .* NaN or infinity"),
         ((np.where(V > 2, np.inf, V), F), "vertices: .* NaN or infinity"),
         ((V, F, np.where(V > 2, np.nan, V)), "normals: .* NaN or infinity"),
         ((V, F, None, np.where(V > 2, np.nan, V)), "colors: .* NaN or infinity"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_meshes_that_cannot_be(arguments, match):
     with pytest.raises(InvalidArgumentError, match=match):
@@ -279,6 +297,8 @@ def test_mesh_takes_lists_and_other_dtypes():
 
 def test_empty_mesh_is_not_written(tmp_path):
     empty = Mesh(np.zeros((0, 3)), np.zeros((0, 3), np.uint32))
+    with pytest.raises(InvalidArgumentError, match="the mesh has no vertices"):
+        _ = empty.bounds
     with pytest.raises(SaveError, match="the mesh is empty"):
         empty.save(tmp_path / "a.glb")
     assert not list(tmp_path.iterdir())

@@ -22,6 +22,7 @@ from lrm_sdk import (
     ImageError,
     InvalidArgumentError,
     LrmError,
+    OutOfMemoryError,
     Reconstructor,
     Scene,
 )
@@ -344,6 +345,35 @@ def test_auto_takes_the_best_and_says_why_not_others():
     assert only.spec.precision == "int8"
     with pytest.raises(BackendError, match=r"tensorrt float16: this version has no such backend"):
         choose([networks[0]])
+
+
+def test_out_of_memory_while_preparing(rec, monkeypatch):
+    import lrm_sdk.reconstructor
+
+    def no_memory(*arguments: Any, **keywords: Any) -> None:
+        raise MemoryError("Unable to allocate 9 GiB")
+
+    for step in ("load_image", "prepare"):
+        with monkeypatch.context() as patch:
+            patch.setattr(lrm_sdk.reconstructor, step, no_memory)
+            with pytest.raises(OutOfMemoryError, match=r"image: no memory to prepare it \(Unable"):
+                rec.run(ball_picture())
+
+
+def test_out_of_memory_in_the_network(engine_folder):
+    """ONNX Runtime reports it as text only."""
+    with Reconstructor(engine_folder) as rec:
+        for error in (RuntimeError("Failed to allocate memory for requested buffer"), MemoryError()):
+
+            class Session:
+                def run(self, *arguments: Any, error: Exception = error) -> None:
+                    raise error
+
+            rec._network._session = Session()  # type: ignore[union-attr]
+            with pytest.raises(OutOfMemoryError, match="the network needs more memory than there is"):
+                rec.run(ball_picture())
+            with pytest.raises(MemoryError):  # the same, for callers who know only Python's own
+                rec.run(ball_picture())
 
 
 def test_backend_that_is_not_installed(monkeypatch):

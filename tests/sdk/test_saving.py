@@ -200,6 +200,15 @@ def test_interrupt_while_writing_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_readers_of_the_file_before_keep_it(tmp_path):
+    path = tmp_path / "a.bin"
+    write_atomically(path, b"before")
+    with path.open("rb") as reader:
+        write_atomically(path, b"after")
+        assert reader.read() == b"before"
+    assert path.read_bytes() == b"after"
+
+
 def test_new_files_follow_the_umask(tmp_path):
     old = os.umask(0o027)
     try:

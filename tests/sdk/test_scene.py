@@ -87,6 +87,17 @@ def test_planes_of_a_wrong_kind(engine_folder, planes):
         Scene(load_engine(engine_folder), planes)
 
 
+def test_more_points_than_memory(scene):
+    with pytest.raises(OutOfMemoryError, match="points: no memory"):
+        scene.query(np.broadcast_to(np.float64(0), (10**12, 3)))
+
+
+def test_engine_of_a_wrong_kind(engine_folder):
+    for engine in (None, str(engine_folder)):
+        with pytest.raises(InvalidArgumentError, match="engine: expected an Engine, got"):
+            Scene(engine, ball_planes((0, 0, 0)))
+
+
 def test_planes_are_shared_through_dlpack(scene):
     torch = pytest.importorskip("torch")
     assert torch.from_dlpack(scene.planes.copy()).shape == (3, CHANNELS, SIDE, SIDE)
@@ -128,6 +139,24 @@ def test_default_camera_sees_the_whole_box_from_the_front(scene):
     assert seen[20, 20] and not seen[[0, -1]].any() and not seen[:, [0, -1]].any()
     # The ball of radius 1 inside the box fills the picture's height, so one of 0.605 takes about 0.6.
     assert seen.any(axis=1).sum() / 40 == pytest.approx(0.6, abs=0.08)
+
+
+def test_default_camera_follows_a_box_that_was_moved(tmp_path):
+    scene = ball_scene(tmp_path / "e.lrm", (0, 0, 0), frame={"native_to_sdk": MOVED})
+    rows, columns = np.nonzero(scene.render(size=(40, 40)).alpha > 0.5)
+    assert abs(rows.mean() - 19.5) < 1 and abs(columns.mean() - 19.5) < 1
+    assert len(rows) / 1600 == pytest.approx(np.pi * 0.3**2, rel=0.25)
+
+
+@pytest.mark.parametrize("near,first", [(0.5, 4 - 1.2), (1.9, 3.8)])
+def test_near_and_far_of_the_engine_are_native_units(tmp_path, near, first):
+    """Seen from 4 SDK units, in a frame twice as large: the ball's surface, or the near plane inside it."""
+    render = {"ray_range": "near_far", "near": near, "far": 3.0, "samples": 256}
+    frame = {"native_to_sdk": np.diag([2.0, 2, 2, 1]).ravel().tolist()}
+    changes = {"render": render, "frame": frame, "field": {"outside": "empty"}}
+    scene = ball_scene(tmp_path / "e.lrm", (0, 0, 0), **changes)
+    depth = scene.render(Camera.orbit(distance=4), size=(9, 9)).depth[4, 4]
+    assert first - 0.1 < depth < first + 0.2
 
 
 def test_depth_is_along_the_viewing_axis(scene):
