@@ -89,6 +89,10 @@ class FieldDecoder(nn.Module):
         self.spec = spec
         pairs = zip(spec.widths[:-1], spec.widths[1:], strict=True)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairs)
+        for layer in self.layers:
+            # PyTorch's default shrinks a signal threefold per layer; an untrained field would be flat.
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """[..., widths[0]] -> [..., 4]."""

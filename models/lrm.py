@@ -87,6 +87,7 @@ class LRM(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
         k = config.upsample
         self.upsample = nn.ConvTranspose2d(config.width, config.plane_channels, k, k)
+        nn.init.normal_(self.upsample.weight, std=config.width**-0.5)  # features of unit variance
         self.decoder = FieldDecoder(config.field)
 
     def forward(self, image: Tensor, camera: Tensor | None = None) -> Tensor:

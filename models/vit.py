@@ -23,7 +23,6 @@ class ViTConfig:
     patch_size: int = 16
     image_size: int = 128  # the size that the position embedding is learned at
     mlp_ratio: float = 4.0
-    stem: str = "patch"  # "patch": one strided convolution, as DINO; "conv": see ConvStem
 
 
 class Block(nn.Module):
@@ -39,23 +38,6 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
-class ConvStem(nn.Sequential):
-    """Halves the side per 3 x 3 convolution until a pixel is a patch; trains faster from scratch.
-
-    Source: Xiao et al. 2021, "Early convolutions help transformers see better" (arXiv 2106.14881).
-    """
-
-    def __init__(self, config: ViTConfig) -> None:
-        halvings = config.patch_size.bit_length() - 1
-        if config.patch_size != 2**halvings:
-            raise ValueError(f"patch_size: the conv stem takes a power of two, got {config.patch_size}")
-        widths = [3, *(max(16, config.width >> (halvings - i)) for i in range(1, halvings + 1))]
-        layers: list[nn.Module] = []
-        for a, b in zip(widths[:-1], widths[1:], strict=True):
-            layers += [nn.Conv2d(a, b, 3, stride=2, padding=1), nn.GroupNorm(1, b), nn.GELU()]
-        super().__init__(*layers, nn.Conv2d(widths[-1], config.width, 1))
-
-
 class ViT(nn.Module):
     """image [B, 3, S, S], normalised -> tokens [B, 1 + (S / patch)^2, width], class token first."""
 
@@ -63,7 +45,7 @@ class ViT(nn.Module):
         super().__init__()
         self.config = config
         self.grid = config.image_size // config.patch_size
-        self.patch_embed = _stem(config)
+        self.patch_embed = nn.Conv2d(3, config.width, config.patch_size, config.patch_size)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
         code = grid_code(self.grid, self.grid, config.width)
         self.pos_embed = nn.Parameter(torch.cat([torch.zeros(1, config.width), code])[None])
@@ -83,14 +65,6 @@ class ViT(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
-
-
-def _stem(config: ViTConfig) -> nn.Module:
-    if config.stem not in ("patch", "conv"):
-        raise ValueError(f"stem: expected patch or conv, got {config.stem!r}")
-    if config.stem == "conv":
-        return ConvStem(config)
-    return nn.Conv2d(3, config.width, config.patch_size, config.patch_size)
 
 
 def resample_positions(pos_embed: Tensor, grid: int, size: tuple[int, int]) -> Tensor:

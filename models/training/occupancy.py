@@ -16,7 +16,7 @@ from torch import Tensor
 from models.field import Triplane, activate
 from models.training.config import TrainConfig
 
-NEAR_SURFACE = 0.06  # standard deviation, box units, of the points that straddle the surface
+NEAR_SURFACE = 0.2  # box units; points straddle the surface with standard deviations from 0 to this
 DEPTH_TOLERANCE = 0.01  # box units; a pixel of a slanted surface spans about this much depth
 SOLID_ALPHA = 0.99
 
@@ -41,7 +41,8 @@ def sample_points(
     candidates = chance.nonzero()[:, 0]
     pick = candidates[torch.randint(len(candidates), (half,), generator=generator)]
     surface = unproject(pick, depth, cameras, focal)
-    near = surface + NEAR_SURFACE * torch.randn(surface.shape, generator=generator)
+    spread = NEAR_SURFACE * torch.rand((half, 1), generator=generator)
+    near = surface + spread * torch.randn(surface.shape, generator=generator)
     anywhere = torch.rand((config.points - half, 3), generator=generator) * 2 - 1
     positions = torch.cat([near, anywhere]).clamp(-1, 1)
     solid = is_solid(positions, depth, cameras, focal).float()
