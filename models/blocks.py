@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -39,7 +40,12 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Queries from the triplane tokens, keys and values from the image tokens."""
+    """Queries from the triplane tokens, keys and values from the image tokens.
+
+    Where both have one width, queries and keys start with one projection: a token first attends to
+    what has a code like its own (models/positions.py), which training then refines.
+    Source: Trockman and Kolter 2023, mimetic initialization (arXiv 2305.09828).
+    """
 
     def __init__(self, width: int, context_width: int, heads: int) -> None:
         super().__init__()
@@ -47,6 +53,10 @@ class CrossAttention(nn.Module):
         self.to_q = nn.Linear(width, width, bias=False)
         self.to_kv = nn.Linear(context_width, 2 * width, bias=False)
         self.proj = nn.Linear(width, width)
+        if width == context_width:
+            nn.init.normal_(self.to_q.weight, std=width**-0.5)
+            with torch.no_grad():
+                self.to_kv.weight[:width] = self.to_q.weight
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         k, v = self.to_kv(context).chunk(2, dim=-1)

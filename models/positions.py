@@ -1,7 +1,10 @@
 """Sine-cosine codes of positions, to start learned embeddings from.
 
 Tokens that start as small noise are all alike after the first attention, and a network trained from
-scratch spends its first thousand steps telling them apart.
+scratch spends its first thousand steps telling them apart. One layout for pictures and planes: a
+third of the width for each of x, y and z (the SDK frame; the picture lies in z = 0), zeros for a
+coordinate that a token does not have. So a token of plane xy starts with the code of the patch that
+shows it, one of xz with that of its column, one of zy with that of its row.
 
 Source: Vaswani et al. 2017 (arXiv 1706.03762); in two dimensions He et al. 2022 (MAE, arXiv 2111.06377).
 """
@@ -22,32 +25,25 @@ def line_code(count: int, width: int) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
-def grid_code(rows: int, columns: int, width: int) -> Tensor:
-    """[rows * columns, width]: half of the width for the row, half for the column."""
-    row, column = _half(rows, width), _half(columns, width)
-    code = torch.cat([row[:, None].expand(-1, columns, -1), column[None].expand(rows, -1, -1)], dim=-1)
-    return _padded(code.flatten(0, 1), width)
+def picture_code(rows: int, columns: int, width: int) -> Tensor:
+    """[rows * columns, width]; the first row is the upper one, where y is greatest."""
+    x, y = line_code(columns, _third(width)), line_code(rows, _third(width)).flip(0)
+    return _arranged({"x": x[None].expand(rows, -1, -1), "y": y[:, None].expand(-1, columns, -1)}, width)
 
 
 def triplane_code(axes: tuple[str, str, str], count: int, width: int) -> Tensor:
-    """[3 * count^2, width]: a third of the width for each of x, y, z; zeros for the axis a plane lacks.
-
-    A coordinate has one code in both planes that share it. Token order is plane, row, column.
-    """
-    third = width // 6 * 2
-    line = line_code(count, third)
-    planes = []
-    for across, along in axes:
-        parts = {axis: line.new_zeros(count, count, third) for axis in "xyz"}
-        parts[along] = line[:, None].expand(-1, count, -1)
-        parts[across] = line[None].expand(count, -1, -1)
-        planes.append(torch.cat([parts[a] for a in "xyz"], dim=-1).flatten(0, 1))
-    return _padded(torch.cat(planes), width)
+    """[3 * count^2, width]; token order is plane, row, column; axes: across, along, per plane."""
+    line = line_code(count, _third(width))
+    across, along = line[None].expand(count, -1, -1), line[:, None].expand(-1, count, -1)
+    return torch.cat([_arranged({pair[0]: across, pair[1]: along}, width) for pair in axes])
 
 
-def _half(count: int, width: int) -> Tensor:
-    return line_code(count, width // 4 * 2)
+def _third(width: int) -> int:
+    return width // 6 * 2
 
 
-def _padded(code: Tensor, width: int) -> Tensor:
-    return torch.nn.functional.pad(code, (0, width - code.shape[-1]))
+def _arranged(codes: dict[str, Tensor], width: int) -> Tensor:
+    """[h, w, third] per coordinate -> [h * w, width]."""
+    (like, *_) = codes.values()
+    joined = torch.cat([codes.get(axis, torch.zeros_like(like)) for axis in "xyz"], dim=-1)
+    return torch.nn.functional.pad(joined, (0, width - joined.shape[-1])).flatten(0, 1)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks import Mlp, SelfAttention
-from models.positions import grid_code
+from models.positions import picture_code
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class ViT(nn.Module):
         self.grid = config.image_size // config.patch_size
         self.patch_embed = nn.Conv2d(3, config.width, config.patch_size, config.patch_size)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
-        code = grid_code(self.grid, self.grid, config.width)
+        code = picture_code(self.grid, self.grid, config.width)
         self.pos_embed = nn.Parameter(torch.cat([torch.zeros(1, config.width), code])[None])
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, eps=1e-6)

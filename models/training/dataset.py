@@ -58,9 +58,8 @@ class PackedRenders:
         return torch.from_numpy(self.images[obj, view].astype(np.float32) / 255)  # [S, S, 4]
 
     def all_views(self, obj: int) -> tuple[Tensor, Tensor]:
-        """rgba [V, S, S, 4] and depth [V, S, S]."""
-        rgba = torch.from_numpy(self.images[obj].astype(np.float32) / 255)
-        return rgba, torch.from_numpy(self.depth[obj].astype(np.float32))
+        """As stored: rgba uint8 [V, S, S, 4] and depth float16 [V, S, S]."""
+        return torch.from_numpy(np.array(self.images[obj])), torch.from_numpy(np.array(self.depth[obj]))
 
 
 def subject_box(alpha: Tensor) -> tuple[float, float, float]:
@@ -107,10 +106,10 @@ def _sample(data, config, generator, size, foreground_ratio) -> tuple:
     targets = torch.randint(data.views, (config.views,), generator=generator).tolist()
     ratio = foreground_ratio * (0.92 + 0.16 * float(torch.rand((), generator=generator)))
     rgba, depth = data.all_views(obj)
-    image = crop_to_subject(rgba[source], size, min(ratio, 1.0))
+    image = crop_to_subject(rgba[source].float() / 255, size, min(ratio, 1.0))
     cameras = face_input(data.camera_to_world[obj, source], data.camera_to_world[obj])
     points = sample_points(rgba, depth, cameras, data.focal[obj], config, generator)
-    views = (image, rgba[targets], depth[targets], cameras[targets])
+    views = (image, rgba[targets].float() / 255, depth[targets].float(), cameras[targets])
     if float(torch.rand((), generator=generator)) < config.mirror:
         views, points = mirror(*views), mirror_points(points)
     image, rgba, depth, cameras = views

@@ -18,7 +18,7 @@ from models.training.config import TrainConfig
 
 NEAR_SURFACE = 0.2  # box units; points straddle the surface with standard deviations from 0 to this
 DEPTH_TOLERANCE = 0.01  # box units; a pixel of a slanted surface spans about this much depth
-SOLID_ALPHA = 0.99
+SOLID_ALPHA = 252  # of 255
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,10 @@ def sample_points(
     rgba: Tensor, depth: Tensor, cameras: Tensor, focal: Tensor, config: TrainConfig,
     generator: torch.Generator,
 ) -> Points:  # fmt: skip
-    """From all V views of an object: rgba [V, S, S, 4], depth [V, S, S], cameras [V, 4, 4], focal [V]."""
+    """From all V views of an object.
+
+    rgba uint8 [V, S, S, 4], depth [V, S, S] of any float type, cameras [V, 4, 4], focal [V].
+    """
     half = config.points // 2
     chance = (depth.flatten() > 0) & (rgba[..., 3].flatten() > SOLID_ALPHA)
     candidates = chance.nonzero()[:, 0]
@@ -46,14 +49,14 @@ def sample_points(
     anywhere = torch.rand((config.points - half, 3), generator=generator) * 2 - 1
     positions = torch.cat([near, anywhere]).clamp(-1, 1)
     solid = is_solid(positions, depth, cameras, focal).float()
-    return Points(positions, solid, surface, rgba.reshape(-1, 4)[pick, :3])
+    return Points(positions, solid, surface, rgba.reshape(-1, 4)[pick, :3].float() / 255)
 
 
 def unproject(pixels: Tensor, depth: Tensor, cameras: Tensor, focal: Tensor) -> Tensor:
     """Flat indices [Q] into depth [V, S, S] -> world points [Q, 3]."""
     size = depth.shape[-1]
     view, j, i = pixels // size**2, pixels // size % size, pixels % size
-    z, f = depth.flatten()[pixels], focal[view]
+    z, f = depth.flatten()[pixels].float(), focal[view]
     local = torch.stack([(i + 0.5 - size / 2) / f * z, -(j + 0.5 - size / 2) / f * z, -z], dim=-1)
     pose = cameras[view]
     return (pose[:, :3, :3] @ local[..., None])[..., 0] + pose[:, :3, 3]
@@ -69,7 +72,7 @@ def is_solid(positions: Tensor, depth: Tensor, cameras: Tensor, focal: Tensor) -
     j = (-local[..., 1] / z * focal[:, None] + size / 2).floor().long()
     seen = (i >= 0) & (i < size) & (j >= 0) & (j < size)
     flat = j.clamp(0, size - 1) * size + i.clamp(0, size - 1)
-    front = depth.flatten(1).gather(1, flat)
+    front = depth.flatten(1).gather(1, flat).float()
     through = ~seen | (front == 0) | (z < front - DEPTH_TOLERANCE)
     return ~through.any(0)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from models.data.furniture import Entry, entries
 from models.data.objects import Unsuitable, load_object
@@ -148,6 +149,7 @@ def test_render_then_pack_then_train_on_it(rasterizer, tmp_path):
     rgba, depth = (x[2] for x in data.all_views(0))
     assert rgba.shape == (64, 64, 4) and depth.shape == (64, 64)
     assert bool(((rgba[..., 3] > 0) == (depth > 0)).all())
+    assert rgba.dtype == torch.uint8 and depth.dtype == torch.float16
     assert 2.0 < depth[32, 32] < 3.6
 
 

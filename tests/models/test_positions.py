@@ -2,11 +2,11 @@
 
 import torch
 
-from models.positions import grid_code, triplane_code
+from models.positions import picture_code, triplane_code
 
 
 def test_every_cell_has_a_code_of_its_own():
-    code = grid_code(8, 6, 48)
+    code = picture_code(8, 6, 48)
     assert code.shape == (48, 48)
     assert torch.cdist(code, code).fill_diagonal_(9).min() > 0.1
 
@@ -19,3 +19,10 @@ def test_planes_share_the_code_of_a_shared_coordinate():
     assert torch.equal(y[0], y[2]) and not y[1].any()
     assert torch.equal(z[1], z[2].transpose(0, 1)) and not z[0].any()
     assert not code[..., 18:].any()
+
+
+def test_plane_xy_starts_with_the_code_of_the_patch_that_shows_it():
+    """The picture's first row is the upper one; the plane's first row is the lowest y."""
+    picture = picture_code(4, 4, 20).reshape(4, 4, 20)
+    plane = triplane_code(("xy", "xz", "zy"), 4, 20)[:16].reshape(4, 4, 20)
+    assert torch.equal(picture.flip(0), plane)
