@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import asdict, dataclass
 
-import torch
 from torch import Tensor, nn
 
 from models.blocks import CrossAttention, Mlp, ModulatedNorm, SelfAttention
