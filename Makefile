@@ -10,6 +10,7 @@ OUT    ?= out
 ENGINE := $(OUT)/lrm-tiny.lrm
 
 NATIVE   := $(shell find runtime -name '*.h' -o -name '*.cpp' -o -name CMakeLists.txt)
+PACKAGE  := $(NATIVE) $(shell find lrm_sdk -name '*.py')
 SHIPPED  := $(wildcard models/lrm-tiny/onnx/*)
 PICTURES := $(wildcard examples/*.png examples/*.jpg)
 FORMATTED = $(shell git ls-files 'runtime/*.h' 'runtime/*.cpp' 'examples/*.c')
@@ -23,11 +24,11 @@ $(BIN)/python:
 	$(BIN)/pip install --quiet --upgrade pip
 
 # The stamps are touched last, so that an interrupted install is made again.
-$(VENV)/.demo: pyproject.toml $(NATIVE) | $(BIN)/python
+$(VENV)/.demo: pyproject.toml $(PACKAGE) | $(BIN)/python
 	$(BIN)/pip install --quiet '.[cpu,video]'
 	@touch $@
 
-$(VENV)/.test: pyproject.toml $(NATIVE) tests/tools/package-lock.json | $(BIN)/python
+$(VENV)/.test: pyproject.toml $(PACKAGE) tests/tools/package-lock.json | $(BIN)/python
 	$(BIN)/pip install --quiet '.[cpu,video,export,data,test]'
 	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix tests/tools; \
 	else echo 'npm not found: the glTF validator test will be skipped'; fi

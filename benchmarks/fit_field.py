@@ -22,7 +22,7 @@ from models.render import RenderSpec
 from models.training.config import TrainConfig
 from models.training.dataset import Batch, PackedRenders
 from models.training.losses import random_background, ray_losses, total
-from models.training.occupancy import is_solid
+from models.training.occupancy import HAZE, is_solid
 from models.training.rays import pick_rays, render_batch
 
 SPEC = FieldSpec(
@@ -33,7 +33,6 @@ RENDER = RenderSpec(step="unit", samples=128, box_scale=0.999)
 THRESHOLD = 25.0  # TripoSR's
 FILE = Path(__file__).parent / "data" / "triposr_size_field.safetensors"
 CONFIG = TrainConfig(batch=1, views=24, rays=64, learning_rate=4e-3, lambda_mask=1.0, lambda_depth=0.3)
-HAZE, LAMBDA_HAZE = 1e-3, 0.03  # a ray through nothing but this shows a quarter of 1/255
 POINTS = 4096  # per step, for the haze
 SCALE = 0.8  # the object fills [-0.9, 0.9]^3; TripoSR's box has half side 0.87
 
@@ -61,7 +60,7 @@ def fit(batch: Batch, steps: int) -> Triplane:
         smooth = sum(field.planes.diff(dim=d).square().mean() for d in (3, 4))
         loss = total(terms, CONFIG)
         terms["haze"] = haze(field, batch, generator)
-        (loss + 0.02 * smooth + LAMBDA_HAZE * terms["haze"]).backward()
+        (loss + 0.02 * smooth + CONFIG.lambda_haze * terms["haze"]).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         schedule.step()

@@ -63,7 +63,7 @@ def train(state: TrainState, data: PackedRenders, heldout: PackedRenders | None,
 
 def show_progress(state: TrainState, terms: dict[str, float], seconds: float) -> None:
     left = (state.config.steps - state.step) * seconds / 60
-    shown = " ".join(f"{k} {terms[k]:.4f}" for k in ("loss", "rgb", "mask", "depth", "solid"))
+    shown = " ".join(f"{k} {terms[k]:.4f}" for k in ("loss", "rgb", "mask", "depth", "solid", "haze"))
     speed = f"{seconds:.2f} s/step, {left:.0f} min left "
     print(f"\rstep {state.step}/{state.config.steps} {shown} {speed}", end="", flush=True)
 

@@ -28,6 +28,7 @@ class TrainConfig:
     lambda_depth: float = 0.1
     lambda_solid: float = 0.3
     lambda_color: float = 0.5
+    lambda_haze: float = 0.03
     mirror: float = 0.5  # probability
     permute_channels: float = 0.2  # probability
     seed: int = 0

@@ -19,6 +19,7 @@ from models.training.config import TrainConfig
 NEAR_SURFACE = 0.2  # box units; points straddle the surface with standard deviations from 0 to this
 DEPTH_TOLERANCE = 0.01  # box units; a pixel of a slanted surface spans about this much depth
 SOLID_ALPHA = 252  # of 255
+HAZE = 1e-3  # density; a ray through a box of this shows less than 1/255
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,20 @@ def is_solid(positions: Tensor, depth: Tensor, cameras: Tensor, focal: Tensor) -
 
 
 def point_losses(field: Triplane, points: Points, threshold: float) -> dict[str, Tensor]:
-    """Cross-entropy of (density > threshold), and squared colour error on the surface.
+    """Cross-entropy of (density > threshold), squared colour error on the surface, and haze.
 
+    Haze is the density of empty points in e-folds above HAZE. Cross-entropy is content with a twentieth of
+    the threshold there, which a renderer shows as fog and cannot skip.
     points: batched, positions [B, P, 3] and so on, in the field's frame.
     """
     spec, count = field.spec, points.positions.shape[1]
     raw = field.raw(torch.cat([points.positions, points.surface], dim=1))
     density, rgb = activate(raw, spec)
     logit = density[:, :count].clamp(min=1e-6).log() - torch.log(torch.tensor(threshold))
+    empty = 1 - points.solid
+    haze = torch.log1p(density[:, :count] / HAZE)
     return {
         "solid": F.binary_cross_entropy_with_logits(logit, points.solid),
+        "haze": (haze * empty).sum() / empty.sum().clamp(min=1),
         "color": (rgb[:, count:] - points.colors).square().mean(),
     }
