@@ -39,7 +39,7 @@ $(ENGINE): $(VENV)/.demo $(SHIPPED)
 
 .PHONY: demo
 demo: $(ENGINE)  ## picture -> 3D on every picture in examples/; results in out/
-	$(BIN)/lrm run $(PICTURES) --engine $(ENGINE) -o $(OUT)
+	$(BIN)/lrm run $(PICTURES) --engine $(ENGINE) -o $(OUT) --size 192
 
 .PHONY: test
 test: $(VENV)/.test  ## everything that proves it

@@ -35,7 +35,7 @@ def test_an_example_becomes_a_solid_object_of_its_own_colour(reconstructor, pict
     mesh = scene.mesh(resolution=64)
     saved = trimesh.load_mesh(mesh.save(tmp_path / "object.glb"))
     assert saved.is_watertight and saved.volume > 0
-    assert np.ptp(mesh.vertices, axis=0).max() > 0.8  # it fills the box as its picture was scaled to
+    assert np.ptp(mesh.vertices, axis=0).max() > 0.8  # it fills most of the box
     # The front view is the input picture's own view, but for the distance: like colours, like outline.
     frame = scene.render(Camera.orbit(), size=(64, 64))
     seen = frame.rgb[frame.alpha > 0.9].mean(axis=0)

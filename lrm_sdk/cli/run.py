@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--turntable", choices=TURNTABLES, help="default: mp4 if the package av is there, else webp"
     )
-    parser.add_argument("--views", type=int, default=60, help="of the turntable; default: 60")
+    parser.add_argument("--views", type=int, default=36, help="of the turntable; default: 36")
     parser.add_argument("--size", type=int, default=256, help="of the turntable, pixels, even; default: 256")
     add_network_arguments(parser)
 
