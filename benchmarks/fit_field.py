@@ -39,11 +39,11 @@ SCALE = 0.8  # the object fills [-0.9, 0.9]^3; TripoSR's box has half side 0.87
 
 def all_views(data: PackedRenders, obj: int) -> Batch:
     """Every view of one object, shrunk to fit the box."""
-    rgba, depth = (views.float() for views in data.all_views(obj))
+    rgba, depth = data.rgba(obj, list(range(data.views))), data.depths(obj).float()
     cameras = data.camera_to_world[obj].clone()
     cameras[:, :3, 3] *= SCALE
     no_input = torch.zeros(1, 3, 1, 1)
-    return Batch(no_input, rgba[None] / 255, depth[None] * SCALE, cameras[None], data.focal[obj][None], None)
+    return Batch(no_input, rgba[None], depth[None] * SCALE, cameras[None], data.focal[obj][None], None)
 
 
 def fit(batch: Batch, steps: int) -> Triplane:

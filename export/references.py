@@ -54,9 +54,9 @@ def make_references(network: nn.Module, pictures: list[np.ndarray]) -> dict[str,
         "intrinsics": torch.tensor([camera.fx, camera.fy, camera.cx, camera.cy]),
         "render": torch.stack(renders),
     }
+    arrays = {"image": images} | {k: v.float().numpy() for k, v in tensors.items()}
     # safetensors writes memory as it lies and takes no note of strides.
-    arrays = {k: np.ascontiguousarray(v.float().numpy()) for k, v in tensors.items()}
-    return {"image": images} | arrays
+    return {k: np.ascontiguousarray(v) for k, v in arrays.items()}
 
 
 def load_pictures(paths: list[Path], manifest: dict) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lrm_sdk.errors import InvalidArgumentError
-from lrm_sdk.native.checks import all_finite, float32_array
+from lrm_sdk.native.checks import all_finite, float32_array, shaped_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +64,7 @@ class Mesh:
 
 def _faces(value: Any, vertex_count: int) -> np.ndarray:
     """uint32 [F, 3]. Raises InvalidArgumentError."""
-    try:
-        faces = np.asarray(value)
-    except Exception as error:  # NumPy and array-likes raise what they please
-        raise InvalidArgumentError(
-            f"faces: expected integers of shape [F, 3], got {type(value).__name__}"
-        ) from error
-    if faces.dtype.kind not in "iu":
-        raise InvalidArgumentError(f"faces: expected integers of shape [F, 3], got dtype {faces.dtype}")
-    if faces.ndim != 2 or faces.shape[1] != 3:
-        raise InvalidArgumentError(f"faces: expected shape [F, 3], got {list(faces.shape)}")
+    faces = shaped_array("faces", value, ("F", 3), kinds="iu", what="integers")
     if len(faces) and not (faces.min() >= 0 and faces.max() < vertex_count):
         raise InvalidArgumentError(
             f"faces: expected indices from 0 to {vertex_count - 1}, got {faces.min()} to {faces.max()}"

@@ -34,6 +34,14 @@ LIMITS = {
 }
 
 
+def limits_of(precision: str) -> Limits:
+    """Raises EngineError for a precision that this version does not know."""
+    if precision not in LIMITS:
+        known = ", ".join(LIMITS)
+        raise EngineError(f"precision: this version can verify {known}, got {precision!r}; build again")
+    return LIMITS[precision]
+
+
 @dataclass(frozen=True)
 class VerificationReport:
     """Errors of planes and density are relative to the largest reference value, of rgb absolute; each
@@ -48,7 +56,7 @@ class VerificationReport:
 
     @property
     def passed(self) -> bool:
-        limits = LIMITS.get(self.precision, LIMITS["int8"])
+        limits = limits_of(self.precision)
         return (
             self.planes_relative_error <= limits.planes
             and self.density_relative_error <= limits.density
@@ -60,7 +68,7 @@ class VerificationReport:
         return dict(vars(self)) | {"passed": self.passed}
 
     def __str__(self) -> str:
-        limits = LIMITS.get(self.precision, LIMITS["int8"])
+        limits = limits_of(self.precision)
         rows = [
             ("planes, relative error", f"{self.planes_relative_error:.2e}", f"<= {limits.planes:g}"),
             ("density, relative error", f"{self.density_relative_error:.2e}", f"<= {limits.density:g}"),

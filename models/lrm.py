@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models.blocks import CrossAttention, Mlp, ModulatedNorm, SelfAttention
 from models.field import FieldDecoder, FieldSpec, Triplane
+from models.lift import DetailLift, TokenLift
 from models.normalize import ImageNormalize
 from models.positions import triplane_code
 from models.render import RenderSpec
@@ -32,6 +33,8 @@ class LRMConfig:
     plane_tokens: int = 8  # tokens along a plane's side
     upsample: int = 4  # kernel and stride of the transposed convolution
     plane_channels: int = 24
+    lift: bool = False  # patch tokens are also added to the triplane tokens at their place
+    detail_width: int = 0  # > 0: so are convolutional features of this width to the planes
     camera_width: int = 0  # > 0: the decoder is modulated by an embedded source camera
     field: FieldSpec = dataclasses.field(default_factory=FieldSpec)
     render: RenderSpec = dataclasses.field(default_factory=RenderSpec)
@@ -87,6 +90,7 @@ class LRM(nn.Module):
         k = config.upsample
         self.upsample = nn.ConvTranspose2d(config.width, config.plane_channels, k, k)
         nn.init.normal_(self.upsample.weight, std=config.width**-0.5)  # features of unit variance
+        self.lift, self.detail = _lifts(config)
         self.decoder = FieldDecoder(config.field)
 
     def forward(self, image: Tensor, camera: Tensor | None = None) -> Tensor:
@@ -94,11 +98,15 @@ class LRM(nn.Module):
             need = "no camera" if self.camera_embed is None else "a camera [B, 16]"
             raise ValueError(f"camera: this configuration takes {need}")
         condition = None if self.camera_embed is None else self.camera_embed(camera)
-        context = self.encoder(self.normalize(image))
+        image = self.normalize(image)
+        context = self.encoder(image)
         x = self.tokens.expand(image.shape[0], -1, -1)
+        if self.lift is not None:
+            x = x + self.lift(context[:, 1:])
         for block in self.blocks:
             x = block(x, context, condition)
-        return self._planes(self.norm(x))
+        planes = self._planes(self.norm(x))
+        return planes if self.detail is None else planes + self.detail(image)
 
     def _planes(self, tokens: Tensor) -> Tensor:
         """[B, 3 n n, D] -> [B, 3, C, H, W]; token order is plane, row, column."""
@@ -108,6 +116,25 @@ class LRM(nn.Module):
 
     def field(self, planes: Tensor) -> Triplane:
         return Triplane(planes, self.decoder)
+
+
+def _lifts(config: LRMConfig) -> tuple[TokenLift | None, DetailLift | None]:
+    """Raises ValueError where the picture's grid does not fit the planes'."""
+    axes, patches = config.field.axes, config.image_size // config.encoder.patch_size
+    if config.lift and patches != config.plane_tokens:
+        raise ValueError(
+            f"lift: needs as many tokens as patches a side, got {config.plane_tokens}, {patches}"
+        )
+    token_lift = TokenLift(config.encoder.width, config.width, axes) if config.lift else None
+    side = config.plane_tokens * config.upsample
+    halvings = (config.image_size // side).bit_length() - 1
+    if config.detail_width and side << halvings != config.image_size:
+        raise ValueError(
+            f"detail_width: needs planes that halve the picture, got sides {side}, {config.image_size}"
+        )
+    if not config.detail_width:
+        return token_lift, None
+    return token_lift, DetailLift(halvings, config.detail_width, config.plane_channels, axes)
 
 
 def _camera_embed(width: int) -> nn.Module | None:

@@ -2,7 +2,8 @@
 
 A backend module has
     PIP_EXTRA                          the extra that installs what it needs
-    available(spec) -> str | None      why this machine cannot run `spec` (a NetworkSpec), or None
+    available(spec) -> str | None      why this machine cannot run `spec` (a NetworkSpec; None: any
+                                       network at all), or None
     load(path, threads) -> Network     raises EngineError for a file that is no sound network
 and its Network has
     run(image, poll) -> planes         image float32 [B, 3, S, S] -> float32 [B, 3, C, H, W];
@@ -14,6 +15,7 @@ and its Network has
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +90,11 @@ def choose(
         passed_over.append((f"{spec.backend} {spec.precision}", why))
     listed = "; ".join(f"{what}: {why}" for what, why in passed_over)
     raise BackendError(f"no network of this engine can be run here: {listed}")
+
+
+def usable_cores() -> int:
+    """Cores this process may use, which in a container are fewer than the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def load_network(path: Path, spec: NetworkSpec, threads: int | None) -> Network:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lrm_sdk.backends import usable_cores
 from lrm_sdk.engine_schema import NetworkSpec
 from lrm_sdk.errors import BackendError, EngineError, OutOfMemoryError
 
@@ -19,8 +20,8 @@ PIP_EXTRA = "cpu"
 POLL_INTERVAL = 0.05
 
 
-def available(spec: NetworkSpec) -> str | None:
-    """Why this machine cannot run `spec`, or None."""
+def available(spec: NetworkSpec | None) -> str | None:
+    """Why this machine cannot run `spec` (None: any network at all), or None."""
     if importlib.util.find_spec("onnxruntime") is None:
         return f"onnxruntime is not installed; pip install 'lrm-sdk[{PIP_EXTRA}]'"
     return None
@@ -35,7 +36,7 @@ def load(path: Path, threads: int | None) -> OnnxNetwork:
             f"onnxruntime cannot be imported ({error}); pip install 'lrm-sdk[{PIP_EXTRA}]'"
         ) from error
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or _usable_cores()
+    options.intra_op_num_threads = threads or usable_cores()
     options.log_severity_level = 4  # fatal only: every other problem comes as an exception
     # Threads that spin between two runs would take the cores from the field stage.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -54,11 +55,6 @@ def load(path: Path, threads: int | None) -> OnnxNetwork:
     _check_interface(path, session)
     threads = options.intra_op_num_threads
     return OnnxNetwork(session, f"onnxruntime {onnxruntime.__version__}, CPU, {threads} threads")
-
-
-def _usable_cores() -> int:
-    """Cores this process may use, which in a container are fewer than the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check_interface(path: Path, session: Any) -> None:

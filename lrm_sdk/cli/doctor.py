@@ -8,7 +8,7 @@ import platform
 from importlib import metadata
 
 from lrm_sdk import __version__, native
-from lrm_sdk.backends import BACKENDS, backend_module
+from lrm_sdk.backends import BACKENDS, backend_module, usable_cores
 from lrm_sdk.errors import LrmError
 
 HELP = "what this machine can run, and how to get the rest"
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Status 1 if no engine can run here at all."""
     rows = [("lrm-sdk", __version__), ("Python", f"{platform.python_version()}, {platform.platform()}")]
-    rows.append(("cores", f"{_usable_cores()} usable of {os.cpu_count()}"))
+    rows.append(("cores", f"{usable_cores()} usable of {os.cpu_count()}"))
     library, works = _library()
     rows.append(("liblrm", library))
     runs = False
@@ -41,10 +41,6 @@ def main(args: argparse.Namespace) -> int:
         rows.append((name, f"{version} ({purpose})" if version else f"not installed; for {purpose}: {how}"))
     print("\n".join(f"{key:13}{value}" for key, value in rows))
     return 0 if works and runs else 1
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _library() -> tuple[str, bool]:

@@ -10,26 +10,33 @@ import numpy as np
 from lrm_sdk.errors import InvalidArgumentError, NotFiniteError, OutOfMemoryError
 
 
-def float32_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndarray:
-    """`value` as a C-contiguous float32 array of `shape`, where a text stands for any length.
+def shaped_array(name: str, value: Any, shape: tuple[int | str, ...], *, kinds: str, what: str) -> np.ndarray:
+    """`value` as an array of `shape`, where a text stands for any length, and of a dtype of `kinds`.
 
-    Real numbers of any width are converted; anything else raises InvalidArgumentError.
+    Raises InvalidArgumentError.
     """
     wanted = "[" + ", ".join(map(str, shape)) + "]"
     try:
         array = np.asarray(value)
     except Exception as error:  # NumPy and array-likes raise what they please
         raise InvalidArgumentError(
-            f"{name}: expected numbers of shape {wanted}, got {type(value).__name__}"
+            f"{name}: expected {what} of shape {wanted}, got {type(value).__name__}"
         ) from error
-    if array.dtype.kind not in "fiu":
-        raise InvalidArgumentError(
-            f"{name}: expected real numbers of shape {wanted}, got dtype {array.dtype}"
-        )
+    if array.dtype.kind not in kinds:
+        raise InvalidArgumentError(f"{name}: expected {what} of shape {wanted}, got dtype {array.dtype}")
     if array.ndim != len(shape) or any(
         isinstance(want, int) and want != got for want, got in zip(shape, array.shape, strict=True)
     ):
         raise InvalidArgumentError(f"{name}: expected shape {wanted}, got {list(array.shape)}")
+    return array
+
+
+def float32_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndarray:
+    """`value` as a C-contiguous float32 array of `shape`, where a text stands for any length.
+
+    Real numbers of any width are converted; anything else raises InvalidArgumentError.
+    """
+    array = shaped_array(name, value, shape, kinds="fiu", what="real numbers")
     try:
         with np.errstate(
             over="ignore"

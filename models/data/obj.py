@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 
 @dataclass(frozen=True)
 class Material:
     color: tuple[float, float, float] = (0.6, 0.6, 0.6)  # Kd, sRGB
-    texture: Path | None = None  # map_Kd, sRGB
+    texture: Path | Image.Image | None = None  # map_Kd, sRGB
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Part:
     positions: np.ndarray  # [T, 3, 3] float32
     normals: np.ndarray  # [T, 3, 3] float32, unit
     uvs: np.ndarray  # [T, 3, 2] float32
+    colors: np.ndarray | None = None  # [T, 3, 3] float32, linear; factors of the material's colour
 
 
 def read_obj(path: Path) -> list[Part]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def _check_material(part: Part) -> None:
     if part.material is None:
         raise Unsuitable("a material is missing from its MTL")
     texture = part.material.texture
-    if texture is not None and not texture.is_file():
+    if isinstance(texture, Path) and not texture.is_file():
         raise Unsuitable(f"texture {texture.name} is missing")
 
 

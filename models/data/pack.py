@@ -1,7 +1,8 @@
 """Blender-layout folders -> arrays that the trainer maps: python -m models.data.pack --in DIR --out DIR.
 
 Per split: images.npy uint8 [O, V, S, S, 4] (sRGB, straight alpha), depth.npy float16 [O, V, S, S]
-(world units, 0 = background), cameras.npz (c2w [O, V, 4, 4], focal_px [O, V]), names.json.
+(world units, 0 = background), cameras.npz (c2w [O, V, 4, 4], focal_px [O, V]), names.json; and points
+that the views see: surface.npy float16 [O, Q, 3] (world) with colors.npy uint8 [O, Q, 3] (sRGB).
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from models.data.blender_layout import read_object
+from models.data.blender_layout import Views, read_object
+
+POINTS = 16384  # visible surface points kept per object
+SOLID_ALPHA = 252  # of 255: pixels less covered than this have no trustworthy depth
 
 
 def pack(folders: list[Path], out: Path) -> None:
@@ -25,6 +29,8 @@ def pack(folders: list[Path], out: Path) -> None:
     shape = (len(folders), *first.rgba.shape)
     images = np.lib.format.open_memmap(stage / "images.npy", "w+", np.uint8, shape)
     depth = np.lib.format.open_memmap(stage / "depth.npy", "w+", np.float16, shape[:-1])
+    surface = np.lib.format.open_memmap(stage / "surface.npy", "w+", np.float16, (len(folders), POINTS, 3))
+    colors = np.lib.format.open_memmap(stage / "colors.npy", "w+", np.uint8, (len(folders), POINTS, 3))
     matrices, focal = [], []
     for index, folder in enumerate(folders):
         views = read_object(folder)
@@ -33,12 +39,26 @@ def pack(folders: list[Path], out: Path) -> None:
         images[index], depth[index] = views.rgba, views.depth
         matrices.append(views.camera_to_world)
         focal.append(views.focal)
-    images.flush()
-    depth.flush()
+        surface[index], colors[index] = visible_points(views, np.random.default_rng(index))
+    for array in (images, depth, surface, colors):
+        array.flush()
     np.savez(stage / "cameras.npz", c2w=np.stack(matrices), focal_px=np.stack(focal))
     (stage / "names.json").write_text(json.dumps([f.name for f in folders]))
     shutil.rmtree(out, ignore_errors=True)
     stage.rename(out)
+
+
+def visible_points(views: Views, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """POINTS random pixels with a surface, all views alike: world positions and colours."""
+    size = views.depth.shape[-1]
+    candidates = np.flatnonzero((views.depth > 0) & (views.rgba[..., 3] > SOLID_ALPHA))
+    pixel = rng.choice(candidates, POINTS)
+    view, row, column = np.unravel_index(pixel, views.depth.shape)
+    z, focal = views.depth.reshape(-1)[pixel], views.focal[view]
+    right, up = (column + 0.5 - size / 2) / focal * z, -(row + 0.5 - size / 2) / focal * z
+    local = np.stack([right, up, -z, np.ones_like(z)], axis=-1)
+    world = np.einsum("pij,pj->pi", views.camera_to_world[view, :3], local)
+    return world, views.rgba.reshape(-1, 4)[pixel, :3]
 
 
 def main() -> None:

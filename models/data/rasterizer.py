@@ -26,18 +26,19 @@ LARGEST_TEXTURE = 1024  # pixels; more is not visible in pictures of this size
 KEY, FILL = (0.4, 0.6, 0.7), (-0.7, 0.3, 0.5)
 
 VERTEX = """#version 330
-in vec3 position; in vec3 normal; in vec2 uv;
+in vec3 position; in vec3 normal; in vec2 uv; in vec3 color;
 uniform mat4 clip_from_world; uniform mat4 camera_from_world;
-out vec3 world_normal; out vec2 texcoord; out float depth;
+out vec3 world_normal; out vec2 texcoord; out vec3 tint; out float depth;
 void main() {
   gl_Position = clip_from_world * vec4(position, 1.0);
   world_normal = normal;
   texcoord = uv;
+  tint = color;
   depth = -(camera_from_world * vec4(position, 1.0)).z;
 }"""
 
 FRAGMENT = """#version 330
-in vec3 world_normal; in vec2 texcoord; in float depth;
+in vec3 world_normal; in vec2 texcoord; in vec3 tint; in float depth;
 uniform vec3 base_color; uniform bool textured; uniform sampler2D base_texture;
 uniform vec3 key; uniform vec3 fill; uniform vec3 back;
 layout(location = 0) out vec4 out_color;
@@ -51,6 +52,7 @@ void main() {
     if (texel.a < 0.5) discard;
     albedo = linear(texel.rgb);
   }
+  albedo *= tint;
   // Furniture is often modelled with single sheets: both sides are lit.
   vec3 n = normalize(world_normal);
   if (dot(n, back) < 0.0 && !gl_FrontFacing) n = -n;
@@ -116,9 +118,10 @@ class Rasterizer:
         return np.stack([p[0] for p in pairs]), np.stack([p[1] for p in pairs])
 
     def _upload(self, part: Part) -> _Mesh:
-        data = np.concatenate([part.positions, part.normals, part.uvs], axis=-1).astype("f4")
+        colors = np.ones_like(part.positions) if part.colors is None else part.colors
+        data = np.concatenate([part.positions, part.normals, part.uvs, colors], axis=-1).astype("f4")
         buffer = self.context.buffer(data.tobytes())
-        layout = [(buffer, "3f 3f 2f", "position", "normal", "uv")]
+        layout = [(buffer, "3f 3f 2f 3f", "position", "normal", "uv", "color")]
         vertices = self.context.vertex_array(self.program, layout)
         return _Mesh(vertices, buffer, self._texture(part.material), part.material)
 
@@ -171,13 +174,16 @@ def downsample(rgba: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndar
     return picture, np.where(np.isfinite(nearest), nearest, 0).astype(np.float32)
 
 
-def read_texture(path: Path) -> np.ndarray:
+def read_texture(source: Path | Image.Image) -> np.ndarray:
     """uint8 RGBA [H, W, 4]. Raises ValueError if the file is not a picture."""
-    try:
-        with Image.open(path) as picture:
-            pixels = picture.convert("RGBA")
-    except OSError as error:
-        raise ValueError(f"texture {path.name} cannot be read ({error})") from error
+    if isinstance(source, Image.Image):
+        pixels = source.convert("RGBA")
+    else:
+        try:
+            with Image.open(source) as picture:
+                pixels = picture.convert("RGBA")
+        except OSError as error:
+            raise ValueError(f"texture {source.name} cannot be read ({error})") from error
     pixels.thumbnail((LARGEST_TEXTURE, LARGEST_TEXTURE), Image.Resampling.BOX)
     return np.array(pixels)
 

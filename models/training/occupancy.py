@@ -14,11 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.field import Triplane, activate
-from models.training.config import TrainConfig
 
 NEAR_SURFACE = 0.2  # box units; points straddle the surface with standard deviations from 0 to this
 DEPTH_TOLERANCE = 0.01  # box units; a pixel of a slanted surface spans about this much depth
-SOLID_ALPHA = 252  # of 255
 HAZE = 1e-3  # density; a ray through a box of this shows less than 1/255
 
 
@@ -32,48 +30,47 @@ class Points:
     colors: Tensor  # [Q, 3] sRGB
 
 
-def sample_points(
-    rgba: Tensor, depth: Tensor, cameras: Tensor, focal: Tensor, config: TrainConfig,
-    generator: torch.Generator,
-) -> Points:  # fmt: skip
-    """From all V views of an object.
+@dataclass(frozen=True)
+class DepthViews:
+    """Depth pictures that surround an object."""
 
-    rgba uint8 [V, S, S, 4], depth [V, S, S] of any float type, cameras [V, 4, 4], focal [V].
-    """
-    half = config.points // 2
-    chance = (depth.flatten() > 0) & (rgba[..., 3].flatten() > SOLID_ALPHA)
-    candidates = chance.nonzero()[:, 0]
-    pick = candidates[torch.randint(len(candidates), (half,), generator=generator)]
-    surface = unproject(pick, depth, cameras, focal)
+    depth: Tensor  # [V, S, S] of any float type, 0 = background
+    unit: float  # what 1 in `depth` is in the frame of `cameras`
+    cameras: Tensor  # [V, 4, 4]
+    focal: Tensor  # [V] pixels
+
+
+@dataclass(frozen=True)
+class SolidObject:
+    surface: Tensor  # [Q, 3]
+    colors: Tensor  # [Q, 3] sRGB
+    views: DepthViews
+
+
+def sample_points(source: SolidObject, count: int, generator: torch.Generator) -> Points:
+    """Half of them near the surface, half anywhere in the box [-1, 1]; and a quarter on the surface."""
+    half = count // 2
+    pick = torch.randint(len(source.surface), (half,), generator=generator)
+    surface, colors = source.surface[pick], source.colors[pick]
     spread = NEAR_SURFACE * torch.rand((half, 1), generator=generator)
     near = surface + spread * torch.randn(surface.shape, generator=generator)
-    anywhere = torch.rand((config.points - half, 3), generator=generator) * 2 - 1
+    anywhere = torch.rand((count - half, 3), generator=generator) * 2 - 1
     positions = torch.cat([near, anywhere]).clamp(-1, 1)
-    solid = is_solid(positions, depth, cameras, focal).float()
-    return Points(positions, solid, surface, rgba.reshape(-1, 4)[pick, :3].float() / 255)
+    solid = is_solid(positions, source.views).float()
+    return Points(positions, solid, surface[: half // 2], colors[: half // 2])
 
 
-def unproject(pixels: Tensor, depth: Tensor, cameras: Tensor, focal: Tensor) -> Tensor:
-    """Flat indices [Q] into depth [V, S, S] -> world points [Q, 3]."""
-    size = depth.shape[-1]
-    view, j, i = pixels // size**2, pixels // size % size, pixels % size
-    z, f = depth.flatten()[pixels].float(), focal[view]
-    local = torch.stack([(i + 0.5 - size / 2) / f * z, -(j + 0.5 - size / 2) / f * z, -z], dim=-1)
-    pose = cameras[view]
-    return (pose[:, :3, :3] @ local[..., None])[..., 0] + pose[:, :3, 3]
-
-
-def is_solid(positions: Tensor, depth: Tensor, cameras: Tensor, focal: Tensor) -> Tensor:
+def is_solid(positions: Tensor, views: DepthViews) -> Tensor:
     """positions [P, 3] -> bool [P]: no view sees through the point."""
-    size = depth.shape[-1]
-    inverse = torch.linalg.inv(cameras)  # [V, 4, 4]
+    depth, size = views.depth, views.depth.shape[-1]
+    inverse = torch.linalg.inv(views.cameras)  # [V, 4, 4]
     local = torch.einsum("vij,pj->vpi", inverse[:, :3, :3], positions) + inverse[:, None, :3, 3]
     z = -local[..., 2]
-    i = (local[..., 0] / z * focal[:, None] + size / 2).floor().long()
-    j = (-local[..., 1] / z * focal[:, None] + size / 2).floor().long()
+    i = (local[..., 0] / z * views.focal[:, None] + size / 2).floor().long()
+    j = (-local[..., 1] / z * views.focal[:, None] + size / 2).floor().long()
     seen = (i >= 0) & (i < size) & (j >= 0) & (j < size)
     flat = j.clamp(0, size - 1) * size + i.clamp(0, size - 1)
-    front = depth.flatten(1).gather(1, flat).float()
+    front = depth.flatten(1).gather(1, flat).float() * views.unit
     through = ~seen | (front == 0) | (z < front - DEPTH_TOLERANCE)
     return ~through.any(0)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.camera import Camera
 from models.render import RenderSpec, render
-from models.training.dataset import PackedRenders, crop_to_subject, face_input
+from models.training.dataset import PackedRenders, input_view
 
 PREVIEW = RenderSpec(samples=64)  # enough to look at
 SIDE = 96  # pixels
@@ -27,13 +27,13 @@ def save_grid(model: nn.Module, data: PackedRenders, objects: list[int], path: P
 def _row(model: nn.Module, data: PackedRenders, obj: int) -> Tensor:
     """[SIDE, 5 SIDE, 3]"""
     config = model.config
-    image = crop_to_subject(data.rgba(obj, 0), config.image_size, config.foreground_ratio)
+    image, frame = input_view(data, obj, 0, config.image_size, config.foreground_ratio)
     field = model.field(model(image[None]))
     tiles = [_resize(image.permute(1, 2, 0))]
     for view in (1, data.views // 3):
         rgba = data.rgba(obj, view)
         tiles.append(_resize(rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]))
-        pose = face_input(data.camera_to_world[obj, 0], data.camera_to_world[obj, view])
+        pose = frame.cameras(data.camera_to_world[obj, view, None])[0]
         focal = float(data.focal[obj, view]) * SIDE / rgba.shape[0]
         camera = Camera(pose, focal, focal, SIDE / 2, SIDE / 2, SIDE, SIDE)
         tiles.append(render(field, camera, PREVIEW)[0])

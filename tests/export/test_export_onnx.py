@@ -10,9 +10,11 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from export.export_onnx import export_checkpoint, relative_error
 from export.onnx_from_torch import OnnxOptions, export_onnx, fixed_positions, restore_weights
+from export.references import random_picture
 from export.staging import TargetExists, staged_directory
 from models import checkpoint
 from models.field import FieldSpec
@@ -113,6 +115,8 @@ def test_the_folder_that_ships_is_complete(tmp_path):
     manifest = json.loads((tmp_path / "onnx" / "manifest.json").read_text())
     expected = {"channels": 4, "height": 8, "width": 8, "dtype": "float32", "layout": "[3, C, H, W]"}
     assert manifest["triplane"] == expected
+    stored = load_file(tmp_path / "onnx" / "verification.safetensors")
+    np.testing.assert_array_equal(stored["image"], random_picture(48)[None])
 
 
 def test_a_failed_or_interrupted_stage_leaves_nothing(tmp_path):

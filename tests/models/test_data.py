@@ -146,10 +146,10 @@ def test_render_then_pack_then_train_on_it(rasterizer, tmp_path):
     pack([folder], tmp_path / "packed")
     data = PackedRenders(tmp_path / "packed")
     assert (data.objects, data.views, data.names) == (1, 4, ["test-box"])
-    rgba, depth = (x[2] for x in data.all_views(0))
+    rgba, depth = data.rgba(0, 2), data.depths(0)[2]
     assert rgba.shape == (64, 64, 4) and depth.shape == (64, 64)
     assert bool(((rgba[..., 3] > 0) == (depth > 0)).all())
-    assert rgba.dtype == torch.uint8 and depth.dtype == torch.float16
+    assert rgba.dtype == torch.float32 and depth.dtype == torch.float16
     assert 2.0 < depth[32, 32] < 3.6
 
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from models import checkpoint, train
+from models.training.alignment import align
 from models.training.config import TrainConfig
-from models.training.dataset import PackedRenders, face_input, make_batch, mirror
+from models.training.dataset import PackedRenders, input_view, make_batch, mirror
 from models.training.rays import pick_rays
 from models.training.state import TrainState
 from tests.models.scenes import write_spheres
@@ -77,11 +78,32 @@ def test_rays_hit_what_their_pixel_shows(spheres):
         assert (radius - radius.median()).abs().max() < 0.01  # depth is float16
 
 
-def test_input_camera_is_turned_to_the_front(spheres):
-    cameras = face_input(spheres.camera_to_world[0, 3], spheres.camera_to_world[0])
+def test_a_sample_stands_where_its_picture_shows_it(spheres):
+    """Seen from the moved input camera, the middle of the crop is the origin's pixel, the sphere's
+    outline reaches 0.85 of the box, and its distance from every camera still fits its depth picture."""
+    _, frame = input_view(spheres, 0, 3, 32, 0.85)
+    cameras = frame.cameras(spheres.camera_to_world[0])
     position = cameras[3, :3, 3]
     assert abs(position[0]) < 1e-5 and position[2] > 0
-    assert torch.allclose(cameras[:, 1, 3], spheres.camera_to_world[0, :, 1, 3])
+    surface = frame.points(torch.tensor(spheres.surface[0]).float())
+    reach = surface.abs().amax(0)
+    assert 0.75 < reach[0] < 0.9 and abs(surface[:, 0].max() + surface[:, 0].min()) < 0.06
+    center = frame.points(torch.zeros(1, 3))
+    depths = spheres.depths(0).float() * frame.scale
+    nearest = torch.stack([d[d > 0].min() for d in depths])
+    radius = frame.scale * 0.4
+    assert torch.allclose(nearest, (cameras[:, :3, 3] - center).norm(dim=-1) - radius, atol=0.02)
+
+
+def test_a_deep_object_is_scaled_to_the_box():
+    source, ray = torch.eye(4), torch.tensor([0.0, 0.0, -1.0])
+    source[2, 3] = 5.0
+    bench = torch.tensor([[0.1, 0.1, -0.9], [-0.1, -0.1, 0.9]])
+    frame = align(source, ray, 0.05, bench)
+    assert torch.allclose(frame.points(bench).abs().amax(), torch.tensor(0.97))
+    assert torch.allclose(
+        frame.points(torch.tensor([[0.0, 0.0, 5.0]])), frame.cameras(source[None])[0, :3, 3]
+    )
 
 
 def test_mirror_keeps_cameras_rigid_and_pictures_consistent(spheres):

@@ -1,0 +1,1 @@
+"""What `python -m models.evaluate` is made of: test objects, methods, measures, reports."""
