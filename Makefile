@@ -13,7 +13,7 @@ NATIVE   := $(shell find runtime -name '*.h' -o -name '*.cpp' -o -name CMakeList
 PACKAGE  := $(NATIVE) $(shell find lrm_sdk -name '*.py')
 SHIPPED  := $(wildcard models/lrm-tiny/onnx/*)
 PICTURES := $(wildcard examples/*.png examples/*.jpg)
-FORMATTED = $(shell git ls-files 'runtime/*.h' 'runtime/*.cpp' 'examples/*.c')
+FORMATTED = $(shell git ls-files 'runtime/*.h' 'runtime/*.cpp' 'examples/*.[ch]')
 
 .PHONY: help
 help:  ## this list

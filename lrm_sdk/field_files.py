@@ -36,7 +36,7 @@ def save_field(engine: Engine, planes: np.ndarray, folder: str | os.PathLike[str
 def field_text(engine: Engine) -> str:
     """One option of lrm_field_options (or of the mesh) per line: its name, then numbers as in lrm.h.
 
-    Readers such as examples/mesh_from_planes.c may rely on the order of the lines.
+    Readers such as examples/scene_files.c may rely on the order of the lines.
     """
     field, mesh = engine.manifest.field, engine.manifest.mesh
     options = engine.field_options().to_c(engine.manifest.triplane.shape, field.widths)

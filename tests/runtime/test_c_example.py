@@ -31,7 +31,8 @@ def make_planes() -> np.ndarray:
 def program(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("program") / "mesh_from_planes"
     library = native.library_path().resolve()
-    compilers.compile_c(SOURCE, path, str(library), f"-Wl,-rpath,{library.parent}", "-lm")
+    helper = str(SOURCE.with_name("scene_files.c"))
+    compilers.compile_c(SOURCE, path, helper, str(library), f"-Wl,-rpath,{library.parent}", "-lm")
     return path
 
 
