@@ -1,0 +1,51 @@
+"""A run's checkpoint -> the one that ships: python -m models.finish RUN/checkpoint --out DIR.
+
+Stores float16, sets the surface's threshold, and makes the field steeper around it: where a picture
+leaves the shape open, training ends in fog, whose middle is the likeliest surface. The density becomes
+threshold (density / threshold)^power, which leaves that surface where it is. With an exponential
+activation this is a scale and a shift in the last layer; nothing changes at run time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from models import checkpoint
+
+
+@torch.no_grad()
+def steepen(model: nn.Module, power: float, threshold: float) -> None:
+    """In place. Raises ValueError if the density's activation is not exp, or power is not positive."""
+    spec = model.config.field
+    if spec.density_activation != "exp":
+        raise ValueError(f"power: needs the density activation exp, got {spec.density_activation}")
+    if not (power > 0 and threshold > 0):
+        raise ValueError(f"power, threshold: expected above 0, got {power}, {threshold}")
+    last = model.decoder.layers[-1]
+    last.weight[0] *= power
+    last.bias[0] = power * last.bias[0] + (1 - power) * (math.log(threshold) - spec.density_bias)
+    model.config = dataclasses.replace(model.config, mesh_threshold=threshold)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("source", type=Path, help="checkpoint folder")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--power", type=float, default=2.0, help="default: 2")
+    parser.add_argument("--threshold", type=float, help="density of the surface; default: the source's")
+    args = parser.parse_args()
+    model = checkpoint.load(args.source)
+    threshold = model.config.mesh_threshold if args.threshold is None else args.threshold
+    steepen(model, args.power, threshold)
+    checkpoint.save(model, args.out, dtype=torch.float16)
+    print(f"{args.out}: threshold {threshold:g}, power {args.power:g}, float16")
+
+
+if __name__ == "__main__":
+    main()

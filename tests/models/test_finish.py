@@ -1,0 +1,41 @@
+"""The checkpoint that ships: steeper around the same surface, half the size."""
+
+import sys
+
+import pytest
+import torch
+
+from models import checkpoint, finish
+from tests.models.test_training import NETWORK
+
+
+def density(model: torch.nn.Module) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    image = torch.rand((1, 3, 32, 32), generator=generator)
+    points = torch.rand((1, 500, 3), generator=generator) * 2 - 1
+    with torch.no_grad():
+        return model.field(model(image)).query(points)[0]
+
+
+def test_density_is_raised_to_the_power_around_the_threshold(tmp_path, monkeypatch, capsys):
+    torch.manual_seed(0)
+    model = checkpoint.build(NETWORK).eval()
+    checkpoint.save(model, tmp_path / "run")
+    words = [str(tmp_path / "run"), "--out", str(tmp_path / "out"), "--power", "3", "--threshold", "0.5"]
+    monkeypatch.setattr(sys, "argv", ["finish", *words])
+    finish.main()
+    made = checkpoint.load(tmp_path / "out")
+    assert made.config.mesh_threshold == 0.5
+    before, after = density(model), density(made)
+    assert torch.allclose(after, 0.5 * (before / 0.5) ** 3, rtol=0.05)  # float16 weights
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("run", "out")]
+    assert sizes[1] < 0.6 * sizes[0]
+
+
+def test_only_an_exponential_density_can_be_steepened():
+    relu = {**NETWORK["config"], "field": {**NETWORK["config"]["field"], "density_activation": "relu"}}
+    model = checkpoint.build({"family": "lrm", "config": relu})
+    with pytest.raises(ValueError, match="needs the density activation exp"):
+        finish.steepen(model, 2, 1)
+    with pytest.raises(ValueError, match="expected above 0"):
+        finish.steepen(checkpoint.build(NETWORK), 0, 1)
