@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
+import shlex
 import sys
 import tempfile
 import time
@@ -152,7 +153,8 @@ def main() -> None:
     print()
     summary = summarise(list(results.values()))
     print(table(summary))
-    save_json(args.out, {"command": sys.argv[1:], "summary": summary, "objects": results})
+    command = "python -m models.evaluate " + shlex.join(sys.argv[1:])
+    save_json(args.out, {"command": command, "summary": summary, "objects": results})
     step = max(1, len(rows) // SHEET_ROWS)
     save_sheet(args.out.with_suffix(".png"), rows[::step][:SHEET_ROWS])
 
