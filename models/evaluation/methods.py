@@ -16,8 +16,8 @@ from skimage.measure import marching_cubes
 
 from lrm_sdk import Camera, EmptySurfaceError, Reconstructor, Scene
 from models.evaluation.measures import Picture
-from models.training.alignment import frame_of, subject_crop
-from models.training.dataset import PackedRenders, crop_to_subject, labelled_object
+from models.training.alignment import subject_crop
+from models.training.dataset import PackedRenders, crop_to_subject, input_view, labelled_object
 from models.training.occupancy import is_solid
 
 SURFACE_POINTS = 16384
@@ -114,11 +114,7 @@ class MeanMethod:
         points = torch.stack(torch.meshgrid(line, line, line, indexing="ij"), -1).reshape(-1, 3)
         total, color = torch.zeros(len(points)), torch.zeros(3)
         for index in chosen.tolist():
-            alpha = data.rgba(index, 0)[..., 3]
-            surface = torch.from_numpy(data.surface[index].astype(np.float32))
-            crop = subject_crop(alpha, foreground_ratio)
-            pose, focal = data.camera_to_world[index, 0], float(data.focal[index, 0])
-            frame = frame_of(crop, len(alpha), pose, focal, surface)
+            _, frame = input_view(data, index, 0, MEAN_RESOLUTION, foreground_ratio)
             total += is_solid(points, labelled_object(data, index, frame).views)
             color += torch.from_numpy(data.colors[index].astype(np.float32) / 255).mean(0)
         share = (total / len(chosen)).reshape((MEAN_RESOLUTION,) * 3)

@@ -5,7 +5,6 @@ From renders in the Blender layout or packed (models/data), or from GLB files, w
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 
 from models.data.blender_layout import Views, read_object
 from models.data.pack import visible_points
+from models.training.dataset import PackedRenders
 
 VIEWS = 12  # of a GLB file; the first half are like input pictures
 SIDE = 192  # pixels
@@ -42,14 +42,11 @@ def rendered_objects(folder: Path) -> Iterator[TestObject]:
 
 
 def _packed(folder: Path) -> Iterator[TestObject]:
-    images = np.lib.format.open_memmap(folder / "images.npy", "r")
-    depth = np.lib.format.open_memmap(folder / "depth.npy", "r")
-    cameras = np.load(folder / "cameras.npz", allow_pickle=False)  # noqa: TID251
-    names = json.loads((folder / "names.json").read_text())
-    matrices, focal = cameras["c2w"].astype(np.float32), cameras["focal_px"].astype(np.float32)
-    for i, name in enumerate(names):
-        views = Views(np.array(images[i]), depth[i].astype(np.float32), matrices[i], focal[i])
-        yield _test_object(name, views)
+    data = PackedRenders(folder)
+    matrices, focal = data.camera_to_world.numpy(), data.focal.numpy()
+    for i, name in enumerate(data.names):
+        depth = data.depths(i).float().numpy()
+        yield _test_object(name, Views(np.array(data.images[i]), depth, matrices[i], focal[i]))
 
 
 def mesh_objects(folder: Path, seed: int) -> Iterator[TestObject]:

@@ -58,7 +58,7 @@ class PackedRenders:
         return torch.from_numpy(self.images[obj, view].astype(np.float32) / 255)
 
     def depths(self, obj: int) -> Tensor:
-        """float16 [V, S, S], 0 = background; shares the file's pages."""
+        """float16 [V, S, S], 0 = background, in the stored world's units."""
         return torch.from_numpy(np.array(self.depth[obj]))
 
 
@@ -102,9 +102,10 @@ def _sample(data, config, generator, size, foreground_ratio) -> tuple:
     targets = torch.randint(data.views, (config.views,), generator=generator).tolist()
     ratio = foreground_ratio * (0.92 + 0.16 * float(torch.rand((), generator=generator)))
     image, frame = input_view(data, obj, source, size, min(ratio, 1.0))
-    points = sample_points(labelled_object(data, obj, frame), config.points, generator)
-    depth = frame.scale * data.depths(obj)[targets].float()
-    views = (image, data.rgba(obj, targets), depth, frame.cameras(data.camera_to_world[obj, targets]))
+    source_object = labelled_object(data, obj, frame)
+    points = sample_points(source_object, config.points, generator)
+    seen = source_object.views
+    views = (image, data.rgba(obj, targets), seen.unit * seen.depth[targets].float(), seen.cameras[targets])
     if float(torch.rand((), generator=generator)) < config.mirror:
         views, points = mirror(*views), mirror_points(points)
     image, rgba, depth, cameras = views
