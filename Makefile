@@ -29,7 +29,7 @@ $(VENV)/.demo: pyproject.toml $(PACKAGE) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml $(PACKAGE) tests/tools/package-lock.json | $(BIN)/python
-	$(BIN)/pip install --quiet '.[cpu,video,export,data,test]'
+	$(BIN)/pip install --quiet '.[cpu,video,export,data,train,test]'
 	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix tests/tools; \
 	else echo 'npm not found: the glTF validator test will be skipped'; fi
 	@touch $@ $(VENV)/.demo

@@ -4,7 +4,8 @@
 
 Query, one 256 x 256 render and one coloured mesh of 256^3, with the error beside each ratio. The
 PyTorch way is that of the public code: every sample of every ray, every point of the grid, then
-marching cubes (scikit-image's) and colours at the vertices. The field is benchmarks/fit_field.py's.
+marching cubes (scikit-image's) and colours at the vertices. The field is one that
+`python -m models.fit` made.
 """
 
 from __future__ import annotations
@@ -18,27 +19,19 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import fit_field
 from benchmarks.measure import Timing, environment, save, timed
 from lrm_sdk import native
 from models.camera import orbit
+from models.evaluation.fitted import load_field, native_field
 from models.field import Triplane
-from models.render import render
+from models.render import RenderSpec, render
 
+FIELD = Path(__file__).parent / "data" / "triposr_size_field.safetensors"
+RENDER = RenderSpec(step="unit", samples=128, box_scale=0.999)  # TripoSR's
+THRESHOLD = 25.0  # TripoSR's
 POINTS = 1 << 18
 SIDE = 256  # pixels, and grid points along an axis
 QUERY_BAR, RENDER_BAR, MESH_BAR = 1.3, 15.0, 10.0
-
-
-def native_field(field: Triplane, threads: int) -> native.Field:
-    spec = field.spec
-    options = native.FieldOptions(
-        axes=spec.axes, radius=spec.radius, activation=spec.activation, density_bias=spec.density_bias,
-        density_activation=spec.density_activation, reduction=spec.reduction, thread_count=threads,
-    )  # fmt: skip
-    layers = field.decoder.layers
-    weights, biases = ([getattr(layer, n).numpy() for layer in layers] for n in ("weight", "bias"))
-    return native.Field(options, field.planes[0].numpy(), weights, biases)
 
 
 def row(stage: str, ours: Timing, theirs: Timing, bar: float, error: dict) -> dict:
@@ -76,7 +69,7 @@ def bench_render(field: Triplane, threads: int) -> dict:
     parameters = native.CameraParameters(
         SIDE, SIDE, camera.fx, camera.fy, camera.cx, camera.cy, camera.camera_to_world.numpy()
     )
-    spec = fit_field.RENDER
+    spec = RENDER
     options = native.RenderOptions(step=spec.step, sample_count=spec.samples, box_scale=spec.box_scale)
     theirs = timed(lambda: render(field, camera, spec)[0].numpy(), warmup=0, repeats=1)
     ours = timed(lambda: native_field(field, threads).render(parameters, options)[0])
@@ -89,10 +82,10 @@ def bench_render(field: Triplane, threads: int) -> dict:
 
 
 def bench_mesh(field: Triplane, threads: int) -> dict:
-    options = native.MeshOptions(resolution=SIDE, threshold=fit_field.THRESHOLD)
+    options = native.MeshOptions(resolution=SIDE, threshold=THRESHOLD)
     theirs = timed(lambda: torch_mesh(field), warmup=0, repeats=1)
     ours = timed(lambda: native_field(field, threads).mesh(options))
-    plain = native.MeshOptions(SIDE, fit_field.THRESHOLD, refine_steps=0, close_border=False)
+    plain = native.MeshOptions(SIDE, THRESHOLD, refine_steps=0, close_border=False)
     same = native_field(field, threads).mesh(plain).vertices
     cell = 2 * field.spec.radius / (SIDE - 1)
     missed = distances(theirs.result[0], same) > 0.01 * cell  # specks that the coarse pass did not see
@@ -108,7 +101,7 @@ def torch_mesh(field: Triplane) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     from skimage.measure import marching_cubes
 
     density = field.density_grid(SIDE, chunk=1 << 16)[0].numpy()
-    vertices, faces, _, _ = marching_cubes(density, fit_field.THRESHOLD, method="lorensen")
+    vertices, faces, _, _ = marching_cubes(density, THRESHOLD, method="lorensen")
     vertices = vertices * (2 * field.spec.radius / (SIDE - 1)) - field.spec.radius
     colors = torch_query(field, torch.from_numpy(vertices.astype(np.float32)))[1]
     return vertices, faces, colors.numpy()
@@ -137,7 +130,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    field = fit_field.load()
+    field = load_field(FIELD)
     with torch.no_grad():
         rows = [bench(field, args.threads) for bench in (bench_query, bench_render, bench_mesh)]
     print(table(rows))

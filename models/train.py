@@ -1,99 +1,117 @@
 """Trains a network on packed renders: python -m models.train CONFIG --data DIR --out RUN.
 
 Kill it at any moment and start it again with the same words: it goes on from the last saved step,
-on one CPU bit for bit as if it had never stopped.
+on a CPU bit for bit as if it had never stopped. Several GPUs: torchrun -m models.train ...
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import time
+import contextlib
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from models import checkpoint
-from models.training.config import read_config
-from models.training.dataset import PackedRenders, make_batch
-from models.training.losses import random_background, ray_losses, total
-from models.training.occupancy import point_losses
+from models.data.procedural.source import ProceduralObjects
+from models.training.batches import Batches, Share
+from models.training.config import TrainConfig, read_config
+from models.training.journal import Journal
+from models.training.objects import PackedRenders, Source
 from models.training.pictures import save_grid
-from models.training.rays import pick_rays, render_batch
+from models.training.processes import choose_device, process_group, synchronised
+from models.training.samples import Sample
 from models.training.state import TrainState
 
+PROCEDURAL_SIZE = 128  # pixels, where there are no packed pictures to agree with
 
-def train_step(state: TrainState, data: PackedRenders) -> dict[str, float]:
+
+def train_step(state: TrainState, batches: list[Sample], share: Share) -> dict[str, torch.Tensor]:
     """One optimiser step; returns the losses, the gradient norm and the learning rate."""
-    model, config = state.model, state.config
-    generator = torch.Generator().manual_seed(config.seed * 7_368_787 + state.step)
-    sizes = (model.config.image_size, model.config.foreground_ratio)
-    batch = make_batch(data, config, state.step, *sizes)
-    rays = pick_rays(batch, config, generator)
-    field = model.field(model(batch.image))
-    rendered = render_batch(field, rays, config, generator)
-    terms = ray_losses(rays, rendered, random_background(config.batch, generator))
-    terms |= point_losses(field, batch.points, model.config.mesh_threshold)
-    terms["loss"] = total(terms, config)
-    terms["loss"].backward()
-    rate = state.learning_rate()
-    norm = state.update()
-    return {k: v.item() for k, v in terms.items()} | {"norm": norm, "rate": rate}
+    numbers = share.numbers(state.step, state.config.accumulate)
+    terms = state.accumulate(batches, [state.config.seed * 7_368_787 + n for n in numbers])
+    rate = torch.tensor(state.learning_rate())
+    return terms | {"norm": state.update(), "rate": rate}
 
 
-def train(state: TrainState, data: PackedRenders, heldout: PackedRenders | None, out: Path) -> None:
+def train(
+    state: TrainState, batches: Batches, journal: Journal | None, grids: dict[str, Source], out: Path
+) -> None:
+    """To the end of the run. The process with the journal also saves: `state.pt` to go on from,
+    `checkpoint/` with the averaged weights, and a picture NAME.png per source in `grids`."""
     config = state.config
-    start, first = time.perf_counter(), state.step
-    while state.step < config.steps:
-        terms = train_step(state, data)
-        if state.step % config.log_every == 0:
-            seconds = (time.perf_counter() - start) / (state.step - first)
-            entry = {"step": state.step, "seconds_per_step": round(seconds, 3)} | terms
-            with (out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(entry) + "\n")
-            show_progress(state, terms, seconds)
+    for step_batches in batches.steps(state.step):
+        terms = train_step(state, step_batches, batches.share)
+        if journal is None:
+            continue
+        journal.step()
+        if journal.wants(state.step):
+            journal.write(state.step, {k: v.item() for k, v in terms.items()})
         if state.step % config.save_every == 0 or state.step == config.steps:
             state.save(out / "state.pt")
             checkpoint.save(state.average, out / "checkpoint")
         if state.step % config.picture_every == 0:
-            save_pictures(state.average, data, heldout, out)
-    print()
+            for name, source in grids.items():
+                save_grid(state.average, source, out / f"{name}.png")
 
 
-def show_progress(state: TrainState, terms: dict[str, float], seconds: float) -> None:
-    left = (state.config.steps - state.step) * seconds / 60
-    shown = " ".join(f"{k} {terms[k]:.4f}" for k in ("loss", "rgb", "mask", "depth", "solid", "haze"))
-    speed = f"{seconds:.2f} s/step, {left:.0f} min left "
-    print(f"\rstep {state.step}/{state.config.steps} {shown} {speed}", end="", flush=True)
+def make_state(
+    network: dict, config: TrainConfig, init: Path | None, device: torch.device, share: Share
+) -> TrainState:
+    """A fresh state, from random weights or those of a checkpoint folder."""
+    torch.manual_seed(config.seed)
+    model = checkpoint.build(network)
+    if init is not None:
+        model.load_state_dict(checkpoint.load(init).state_dict())
+    return TrainState(model.to(device), config, lambda objective: synchronised(objective, share))
 
 
-def save_pictures(model: nn.Module, data, heldout, out: Path) -> None:
-    for name, source in (("train", data), ("heldout", heldout)):
-        if source is not None:
-            count = min(8, source.objects)
-            objects = [i * source.objects // count for i in range(count)]
-            save_grid(model, source, objects, out / f"{name}.png")
+def make_batches(
+    config: TrainConfig, data: Path | None, model: nn.Module, device: torch.device, share: Share, workers: int
+) -> tuple[Batches, dict[str, Source]]:
+    """What the run draws from, and the sources whose reconstructions are pictured."""
+    packed = None if data is None else PackedRenders(data / "train")
+    size = PROCEDURAL_SIZE if packed is None else packed.object(0).images.shape[1]
+    made = ProceduralObjects(config.seed, size=size, device=device) if config.procedural else None
+    picture = (model.config.image_size, model.config.foreground_ratio)
+    batches = Batches(packed, made, config, picture, share=share, workers=workers, device=device)
+    grids: dict[str, Source] = {"train": made if packed is None else packed}
+    if data is not None and (data / "heldout").is_dir():
+        grids["heldout"] = PackedRenders(data / "heldout")
+    return batches, grids
+
+
+def run(options: argparse.Namespace) -> None:
+    network, config = read_config(options.config)
+    device = choose_device(options.device)
+    with process_group(device) as share, contextlib.ExitStack() as stack:
+        state = make_state(network, config, options.init, device, share)
+        batches, grids = make_batches(config, options.data, state.model, device, share, options.workers)
+        if (options.out / "state.pt").exists():
+            state.load(options.out / "state.pt")
+            print(f"resuming at step {state.step}")
+        journal = None
+        if share.rank == 0:
+            journal = stack.enter_context(Journal(options.out, state, tensorboard=options.tensorboard))
+        train(state, batches, journal, grids, options.out)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("config", type=Path, help="models/configs/NAME.json")
-    parser.add_argument("--data", type=Path, required=True, help="packed renders: train/, heldout/")
+    parser.add_argument(
+        "--data", type=Path, help="packed renders: train/, heldout/; not needed if all is procedural"
+    )
     parser.add_argument("--out", type=Path, required=True, help="run folder, made or resumed")
+    parser.add_argument("--init", type=Path, help="checkpoint folder: begin with its weights")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1; default: a GPU if there is one")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches")
+    parser.add_argument("--tensorboard", action="store_true", help="also write RUN/tensorboard")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    network, config = read_config(options.config)
-    torch.manual_seed(config.seed)
-    state = TrainState(checkpoint.build(network), config)
-    options.out.mkdir(parents=True, exist_ok=True)
-    if (options.out / "state.pt").exists():
-        state.load(options.out / "state.pt")
-        print(f"resuming at step {state.step}")
-    heldout = options.data / "heldout"
-    held = PackedRenders(heldout) if heldout.is_dir() else None
-    train(state, PackedRenders(options.data / "train"), held, options.out)
+    run(options)
 
 
 if __name__ == "__main__":

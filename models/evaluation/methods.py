@@ -17,8 +17,8 @@ from skimage.measure import marching_cubes
 from lrm_sdk import Camera, EmptySurfaceError, Reconstructor, Scene
 from models.evaluation.measures import Picture
 from models.training.alignment import subject_crop
-from models.training.dataset import PackedRenders, crop_to_subject, input_view, labelled_object
-from models.training.occupancy import is_solid
+from models.training.objects import PackedRenders
+from models.training.samples import crop_to_subject, input_frame, labelled_object
 
 SURFACE_POINTS = 16384
 MEAN_RESOLUTION = 48  # voxels a side of the mean object
@@ -114,9 +114,10 @@ class MeanMethod:
         points = torch.stack(torch.meshgrid(line, line, line, indexing="ij"), -1).reshape(-1, 3)
         total, color = torch.zeros(len(points)), torch.zeros(3)
         for index in chosen.tolist():
-            _, frame = input_view(data, index, 0, MEAN_RESOLUTION, foreground_ratio)
-            total += is_solid(points, labelled_object(data, index, frame).views)
-            color += torch.from_numpy(data.colors[index].astype(np.float32) / 255).mean(0)
+            obj = data.object(index)
+            _, frame = input_frame(obj, 0, foreground_ratio)
+            total += labelled_object(obj, frame).inside(points)
+            color += obj.colors.float().mean(0) / 255
         share = (total / len(chosen)).reshape((MEAN_RESOLUTION,) * 3)
         self.mean = MeanReconstruction(share.numpy(), (color / len(chosen)).numpy())
 

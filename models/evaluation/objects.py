@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from models.data.blender_layout import Views, read_object
 from models.data.pack import visible_points
-from models.training.dataset import PackedRenders
+from models.training.objects import PackedRenders, PicturedObject
 
 VIEWS = 12  # of a GLB file; the first half are like input pictures
 SIDE = 192  # pixels
@@ -27,6 +28,13 @@ class TestObject:
     name: str
     views: Views
     surface: np.ndarray  # float32 [Q, 3] world, what the views see
+    colors: np.ndarray  # uint8 [Q, 3] sRGB
+
+    def pictured(self) -> PicturedObject:
+        """The same, as the trainer reads it."""
+        views = self.views
+        arrays = (views.rgba, views.depth, views.camera_to_world, views.focal, self.surface, self.colors)
+        return PicturedObject(*(torch.from_numpy(a) for a in arrays))
 
 
 def rendered_objects(folder: Path) -> Iterator[TestObject]:
@@ -43,10 +51,10 @@ def rendered_objects(folder: Path) -> Iterator[TestObject]:
 
 def _packed(folder: Path) -> Iterator[TestObject]:
     data = PackedRenders(folder)
-    matrices, focal = data.camera_to_world.numpy(), data.focal.numpy()
-    for i, name in enumerate(data.names):
-        depth = data.depths(i).float().numpy()
-        yield _test_object(name, Views(np.array(data.images[i]), depth, matrices[i], focal[i]))
+    for index, name in enumerate(data.names):
+        obj = data.object(index)
+        parts = (obj.images, obj.depth.float(), obj.camera_to_world, obj.focal)
+        yield _test_object(name, Views(*(p.numpy() for p in parts)))
 
 
 def mesh_objects(folder: Path, seed: int) -> Iterator[TestObject]:
@@ -71,5 +79,5 @@ def mesh_objects(folder: Path, seed: int) -> Iterator[TestObject]:
 
 
 def _test_object(name: str, views: Views) -> TestObject:
-    surface, _ = visible_points(views, np.random.default_rng(0))
-    return TestObject(name, views, surface.astype(np.float32))
+    surface, colors = visible_points(views, np.random.default_rng(0))
+    return TestObject(name, views, surface.astype(np.float32), colors)

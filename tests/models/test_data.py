@@ -14,7 +14,7 @@ from models.data.rasterizer import Rasterizer, downsample
 from models.data.render import render_entry
 from models.data.split import split_of
 from models.data.viewpoints import Viewpoint, look_at_origin, viewpoints
-from models.training.dataset import PackedRenders
+from models.training.objects import PackedRenders
 
 # A box 2 wide (x), 4 high (y), 1 deep (z): +X side red, -X side green, front (+Z) blue, rest grey.
 SIDES = {
@@ -145,8 +145,9 @@ def test_render_then_pack_then_train_on_it(rasterizer, tmp_path):
     render_entry(write_box(tmp_path), rasterizer, 4, folder)
     pack([folder], tmp_path / "packed")
     data = PackedRenders(tmp_path / "packed")
-    assert (data.objects, data.views, data.names) == (1, 4, ["test-box"])
-    rgba, depth = data.rgba(0, 2), data.depths(0)[2]
+    obj = data.object(0)
+    assert (data.objects, obj.views, data.names) == (1, 4, ["test-box"])
+    rgba, depth = obj.rgba(2), obj.depth[2]
     assert rgba.shape == (64, 64, 4) and depth.shape == (64, 64)
     assert bool(((rgba[..., 3] > 0) == (depth > 0)).all())
     assert rgba.dtype == torch.float32 and depth.dtype == torch.float16

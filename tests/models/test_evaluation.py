@@ -10,6 +10,7 @@ import trimesh
 
 from models import checkpoint, evaluate
 from models.data.gltf import read_glb
+from models.evaluation import judging
 from models.evaluation.measures import Picture, picture_measures, surface_measures
 from models.evaluation.methods import CardMethod, MeanMethod, camera_rays
 from models.evaluation.objects import rendered_objects
@@ -51,17 +52,17 @@ class Truth:
 
 def test_the_truth_is_nearly_perfect_and_baselines_are_not(spheres):
     obj = next(rendered_objects(spheres))
-    frame = evaluate.input_frame(obj, 0.85)
+    frame = judging.frame_of_input(obj, 0.85)
     center = frame.points(torch.zeros(1, 3))[0].numpy()
     methods = {"truth": Truth(center, 0.4 * frame.scale), "card": CardMethod(32, 0.85)}
     methods["mean"] = MeanMethod(spheres, 0.85)
-    measures, row = evaluate.evaluate_object(obj, methods, [1, 2, 3], 0.85)
+    measures, row = judging.evaluate_object(obj, methods, [1, 2, 3], 0.85)
     assert measures["truth"]["iou"] > 0.95 and measures["truth"]["depth_error"] < 0.05
     # No view sees the underside, so the surface to compare with lacks it.
     assert measures["truth"]["f_score"] > 0.85 and measures["truth"]["chamfer"] < 0.04
     assert measures["card"]["iou"] < 0.8
     assert measures["mean"]["iou"] > 0.8  # the mean of spheres is a sphere
-    assert len(row) == 3 + 3 * evaluate.SHEET_VIEWS and all(p.shape == (128, 128, 3) for p in row)
+    assert len(row) == 3 + 3 * judging.SHEET_VIEWS and all(p.shape == (128, 128, 3) for p in row)
 
 
 def test_measures_of_known_differences():

@@ -1,37 +1,42 @@
-"""The trainer learns, and a killed run goes on bit for bit."""
+"""The trainer learns, a killed run goes on bit for bit, and the batch may be split any way."""
 
+import dataclasses
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from models import checkpoint, train
-from models.training.alignment import align
-from models.training.config import TrainConfig
-from models.training.dataset import PackedRenders, input_view, make_batch, mirror
-from models.training.rays import pick_rays
+from models.data.procedural.source import ProceduralObjects
+from models.training.batches import Batches, Share
+from models.training.config import Stage, TrainConfig, read_config
+from models.training.journal import Journal
+from models.training.objective import Objective
+from models.training.objects import PackedRenders
 from models.training.state import TrainState
 from tests.models.scenes import write_spheres
 
-NETWORK = {
-    "family": "lrm",
-    "config": {
-        "image_size": 32, "encoder": {"width": 32, "depth": 1, "heads": 2, "patch_size": 8, "image_size": 32},
-        "width": 32, "depth": 1, "heads": 2, "plane_tokens": 4, "upsample": 2, "plane_channels": 8,
-        "field": {"widths": [24, 16, 4], "density_bias": -1.0},
-    },
-}  # fmt: skip
-SMOKE = TrainConfig(
-    steps=120, batch=2, rays=48, points=512, learning_rate=5e-3, warmup=10, log_every=5, save_every=50,
-    picture_every=120, permute_channels=0.0,
-)  # fmt: skip
+ROOT = Path(__file__).resolve().parents[2]
+SMOKE_FILE = ROOT / "models" / "configs" / "smoke.json"
+NETWORK, SMOKE = read_config(SMOKE_FILE)
+LESS = 0.6  # of its first loss is what the smoke run must reach
 
 
 @pytest.fixture(scope="module")
-def spheres(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("packed") / "train"
-    write_spheres(folder)
-    return PackedRenders(folder)
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("packed")
+    write_spheres(folder / "train")
+    write_spheres(folder / "heldout", objects=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def spheres(data):
+    return PackedRenders(data / "train")
 
 
 def new_state(config: TrainConfig = SMOKE) -> TrainState:
@@ -39,82 +44,198 @@ def new_state(config: TrainConfig = SMOKE) -> TrainState:
     return TrainState(checkpoint.build(NETWORK), config)
 
 
-def test_smoke_run_lowers_the_loss(spheres, tmp_path, capsys):
+def batches_of(source, config: TrainConfig = SMOKE, **options) -> Batches:
+    return Batches(source, None, config, (32, 0.85), **options)
+
+
+def run_steps(state: TrainState, batches: Batches, count: int) -> dict[str, torch.Tensor]:
+    steps = batches.steps(state.step)
+    for _ in range(count):
+        terms = train.train_step(state, next(steps), batches.share)
+    return terms
+
+
+def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_smoke_run_lowers_the_loss(spheres, tmp_path):
     state = new_state()
-    train.train(state, spheres, spheres, tmp_path)
+    with Journal(tmp_path, state) as journal:
+        train.train(state, batches_of(spheres), journal, {"train": spheres}, tmp_path)
     entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert state.step == entries[-1]["step"] == SMOKE.steps
     first, last = (sum(e["loss"] for e in part) / 3 for part in (entries[:3], entries[-3:]))
-    assert last < 0.6 * first, f"loss went from {first:.4f} to {last:.4f}"
-    assert {p.name for p in tmp_path.iterdir()} >= {"state.pt", "checkpoint", "train.png", "heldout.png"}
+    assert last < LESS * first, f"loss went from {first:.4f} to {last:.4f}"
+    assert {p.name for p in tmp_path.iterdir()} == {"state.pt", "checkpoint", "train.png", "log.jsonl"}
     assert checkpoint.load(tmp_path / "checkpoint").config == state.model.config
 
 
 def test_resume_is_bit_for_bit(spheres, tmp_path):
     whole, broken, resumed = new_state(), new_state(), new_state()
-    for _ in range(6):
-        train.train_step(whole, spheres)
-    for _ in range(3):
-        train.train_step(broken, spheres)
+    batches = batches_of(spheres)
+    run_steps(whole, batches, 6)
+    run_steps(broken, batches, 3)
     broken.save(tmp_path / "state.pt")
     resumed.load(tmp_path / "state.pt")
-    for _ in range(3):
-        train.train_step(resumed, spheres)
-    for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
-        assert torch.equal(a, b)
-    for a, b in zip(whole.average.parameters(), resumed.average.parameters(), strict=True):
-        assert torch.equal(a, b)
+    run_steps(resumed, batches, 3)
+    assert same_weights(whole.model, resumed.model) and same_weights(whole.average, resumed.average)
 
 
-def test_rays_hit_what_their_pixel_shows(spheres):
-    """A ray's surface point lies on the sphere that its colour was computed from."""
-    batch = make_batch(spheres, SMOKE, 0, 32, 0.85)
-    rays = pick_rays(batch, SMOKE, torch.Generator().manual_seed(0))
-    points = rays.origins + rays.directions * rays.distance[..., None]
-    solid = rays.distance > 0
-    assert solid.any()
-    for sample in range(SMOKE.batch):
-        radius = points[sample][solid[sample]].norm(dim=-1)
-        assert (radius - radius.median()).abs().max() < 0.01  # depth is float16
+@pytest.mark.slow
+def test_a_killed_run_goes_on_where_it_was_saved(data, tmp_path):
+    """The command itself, killed without warning, against one that was left alone."""
+    config = json.loads(SMOKE_FILE.read_text())
+    config["train"] |= {"steps": 30, "save_every": 5, "picture_every": 1000}
+    (tmp_path / "c.json").write_text(json.dumps(config))
+
+    def start(out: Path) -> subprocess.Popen:
+        words = [sys.executable, "-m", "models.train", tmp_path / "c.json", "--data", data, "--out", out]
+        return subprocess.Popen([*words, "--threads", "1", "--device", "cpu"], cwd=ROOT)
+
+    assert start(tmp_path / "whole").wait() == 0
+    killed, state = start(tmp_path / "killed"), tmp_path / "killed" / "state.pt"
+    while not state.exists() and killed.poll() is None:
+        pass
+    killed.kill()
+    killed.wait()
+    assert start(tmp_path / "killed").wait() == 0
+    runs = [checkpoint.load(tmp_path / name / "checkpoint") for name in ("whole", "killed")]
+    assert same_weights(*runs)
 
 
-def test_a_sample_stands_where_its_picture_shows_it(spheres):
-    """Seen from the moved input camera, the middle of the crop is the origin's pixel, the sphere's
-    outline reaches 0.85 of the box, and its distance from every camera still fits its depth picture."""
-    _, frame = input_view(spheres, 0, 3, 32, 0.85)
-    cameras = frame.cameras(spheres.camera_to_world[0])
-    position = cameras[3, :3, 3]
-    assert abs(position[0]) < 1e-5 and position[2] > 0
-    surface = frame.points(torch.tensor(spheres.surface[0]).float())
-    reach = surface.abs().amax(0)
-    assert 0.75 < reach[0] < 0.9 and abs(surface[:, 0].max() + surface[:, 0].min()) < 0.06
-    center = frame.points(torch.zeros(1, 3))
-    depths = spheres.depths(0).float() * frame.scale
-    nearest = torch.stack([d[d > 0].min() for d in depths])
-    radius = frame.scale * 0.4
-    assert torch.allclose(nearest, (cameras[:, :3, 3] - center).norm(dim=-1) - radius, atol=0.02)
+def test_workers_bring_the_same_batches(spheres):
+    config = dataclasses.replace(SMOKE, steps=3)
+    alone, helped = (batches_of(spheres, config, workers=n).steps(0) for n in (0, 1))
+    for (a,), (b,) in zip(alone, helped, strict=True):
+        assert torch.equal(a.image, b.image) and torch.equal(a.points.positions, b.points.positions)
 
 
-def test_a_deep_object_is_scaled_to_the_box():
-    source, ray = torch.eye(4), torch.tensor([0.0, 0.0, -1.0])
-    source[2, 3] = 5.0
-    bench = torch.tensor([[0.1, 0.1, -0.9], [-0.1, -0.1, 0.9]])
-    frame = align(source, ray, 0.05, bench)
-    assert torch.allclose(frame.points(bench).abs().amax(), torch.tensor(0.97))
-    assert torch.allclose(
-        frame.points(torch.tensor([[0.0, 0.0, 5.0]])), frame.cameras(source[None])[0, :3, 3]
+def test_processes_share_out_what_one_would_accumulate():
+    numbers = [n for rank in range(3) for n in Share(rank, 3).numbers(step=5, accumulate=2)]
+    assert sorted(numbers) == list(Share().numbers(step=5, accumulate=6)) == list(range(30, 36))
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does_that_accumulates(data, tmp_path):
+    """Through PyTorch's launcher, gradients over gloo. Sums in another order: close, not equal."""
+    config = json.loads(SMOKE_FILE.read_text())
+    config["train"] |= {"steps": 4, "save_every": 4, "picture_every": 1000}
+    words = ["--data", str(data), "--threads", "1", "--device", "cpu"]
+    for name, processes, accumulate in (("one", 1, 2), ("two", 2, 1)):
+        config["train"]["accumulate"] = accumulate
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps(config))
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        command = [*launcher, f"--nproc-per-node={processes}", "-m", "models.train", str(file), *words]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        subprocess.run([*command, "--out", str(tmp_path / name)], cwd=ROOT, env=environment, check=True)
+    one, two = (checkpoint.load(tmp_path / name / "checkpoint") for name in ("one", "two"))
+    for a, b in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=2e-5)
+
+
+def test_accumulation_is_the_mean_of_its_parts(spheres):
+    """Gradients of two accumulated micro-batches are the mean of each one's."""
+    config = dataclasses.replace(SMOKE, accumulate=2)
+    both = next(batches_of(spheres, config).steps(0))
+    each = []
+    for batch, seed in zip(both, (7, 8), strict=True):
+        state = new_state(config)
+        state.accumulate([batch], [seed])
+        each.append([p.grad for p in state.model.parameters()])
+    state = new_state(config)
+    state.accumulate(both, [7, 8])
+    for p, a, b in zip(state.model.parameters(), *each, strict=True):
+        assert torch.allclose(p.grad, (a + b) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_lower_precision_stays_near_float32(spheres, precision):
+    exact, low = new_state(), new_state(dataclasses.replace(SMOKE, precision=precision))
+    batches = batches_of(spheres)
+    for state in (exact, low):
+        terms = run_steps(state, batches, 3)
+        assert all(torch.isfinite(v) for v in terms.values())
+    assert low.scaler.is_enabled() == (precision == "float16")
+    for a, b in zip(exact.model.parameters(), low.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=0.05)
+    assert not same_weights(exact.model, low.model)
+
+
+def test_stages_grow_planes_and_pictures(spheres):
+    config = dataclasses.replace(SMOKE, stages=(Stage(0, planes=4, pixels=8), Stage(10, planes=8)))
+    assert [config.stage(s).planes for s in (0, 9, 10, 50)] == [4, 4, 8, 8]
+    objective = Objective(checkpoint.build(NETWORK), config)
+    (batch,) = next(batches_of(spheres).steps(0))
+    full, coarse = (objective.planes(batch.image, s) for s in (Stage(), config.stage(0)))
+    assert full.shape[-1] == 8 and coarse.shape[-1] == 4
+    assert torch.allclose(coarse[0, 0, 0, 0, 0], full[0, 0, 0, :2, :2].mean(), atol=1e-6)
+    assert set(objective(batch, config.stage(0), 1)) == {
+        "rgb",
+        "mask",
+        "depth",
+        "solid",
+        "color",
+        "haze",
+        "loss",
+    }
+
+
+def test_perceptual_term_pulls_a_picture_towards_the_truth(spheres):
+    from models.training.perceptual import PerceptualDistance
+
+    distance = PerceptualDistance()
+    truth = spheres.object(0).rgba(0)[..., :3].permute(2, 0, 1)[None]
+    noisy = (truth + 0.1 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    assert distance(truth, truth) == 0 < distance(noisy, truth) < distance(1 - truth, truth)
+    config = dataclasses.replace(SMOKE, lambda_perceptual=0.1, patch=16)
+    state = new_state(config)
+    terms = run_steps(state, batches_of(spheres, config), 1)
+    assert 0 < terms["perceptual"] < 4 and not distance.train().training
+
+
+def test_a_share_of_the_batch_is_made_up(spheres):
+    """Packed and procedural pictures of one size in one batch, the same whenever they are drawn."""
+    config = dataclasses.replace(SMOKE, batch=3, procedural=0.34, steps=1)
+    made = ProceduralObjects(0, size=32)
+    first, again = (next(Batches(spheres, made, config, (32, 0.85)).steps(0))[0] for _ in range(2))
+    alone = next(Batches(None, made, dataclasses.replace(config, procedural=1.0), (32, 0.85)).steps(0))[0]
+    assert first.image.shape == alone.image.shape == (3, 3, 32, 32)
+    assert torch.equal(first.rgba, again.rgba) and torch.equal(first.points.solid, again.points.solid)
+    assert 0.02 < alone.points.solid.mean() < 0.9
+    run_steps(new_state(config), Batches(spheres, made, config, (32, 0.85)), 1)
+    with pytest.raises(ValueError, match=r"procedural: 0\.34 asks for a procedural source"):
+        Batches(spheres, None, config, (32, 0.85))
+
+
+def test_begins_with_the_weights_of_a_checkpoint(spheres, tmp_path):
+    state = new_state()
+    run_steps(state, batches_of(spheres), 1)
+    checkpoint.save(state.model, tmp_path)
+    begun = train.make_state(NETWORK, SMOKE, tmp_path, torch.device("cpu"), Share())
+    assert (
+        begun.step == 0
+        and same_weights(begun.model, state.model)
+        and same_weights(begun.average, state.model)
     )
 
 
-def test_mirror_keeps_cameras_rigid_and_pictures_consistent(spheres):
-    batch = make_batch(spheres, SMOKE, 1, 32, 0.85)
-    once = mirror(batch.image[0], batch.rgba[0], batch.depth[0], batch.camera_to_world[0])
-    assert torch.allclose(torch.linalg.det(once[3][:, :3, :3]), torch.ones(2), atol=1e-5)
-    twice = mirror(*once)
-    original = (batch.image[0], batch.rgba[0], batch.depth[0])
-    assert all(torch.equal(a, b) for a, b in zip(twice[:3], original, strict=True))
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"stepz": 3}, r"train: unknown option.*stepz.*it has.*steps"),
+        ({"augment": {"flip": 1}}, r"augment: unknown option.*flip.*mirror"),
+        ({"stages": [{"step": 5}]}, r"stages: expected growing steps from 0, got \[5\]"),
+        ({"precision": "half"}, r"precision: expected one of float32.*'half'"),
+        ({"procedural": 2}, r"procedural: expected a share"),
+    ],
+)
+def test_a_wrong_option_is_refused_by_name(options, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig.from_json(options)
 
 
-def test_an_unknown_option_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"unknown option.*stepz"):
-        TrainConfig.from_json({"stepz": 3})
+def test_missing_renders_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"expected packed renders.*models\.data\.pack"):
+        PackedRenders(tmp_path)

@@ -1,0 +1,1 @@
+"""Endless textured objects from signed distances: recipes, textures, sphere tracing, all in torch."""
