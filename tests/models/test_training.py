@@ -236,6 +236,18 @@ def test_a_wrong_option_is_refused_by_name(options, message):
         TrainConfig.from_json(options)
 
 
+def test_tensorboard_is_asked_for_by_name(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(SystemExit, match="pip install tensorboard"):
+        Journal(tmp_path, new_state(), tensorboard=True)
+
+
+@pytest.mark.parametrize("file", sorted(SMOKE_FILE.parent.glob("*.json")), ids=lambda f: f.stem)
+def test_every_configuration_builds(file):
+    network, config = read_config(file)
+    assert checkpoint.build(network).config.image_size and config.steps > 0
+
+
 def test_missing_renders_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"expected packed renders.*models\.data\.pack"):
         PackedRenders(tmp_path)
