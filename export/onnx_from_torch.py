@@ -16,7 +16,7 @@ import onnx
 import torch
 from torch import nn
 
-from models.vit import ViT, resample_positions
+from models.vit import ViT
 
 ATTENTION_OPSET = 23  # the first with an Attention operator
 
@@ -59,8 +59,7 @@ def fixed_positions(network: nn.Module, size: int) -> Iterator[None]:
     try:
         for e in encoders:
             grid = size // e.config.patch_size
-            table = resample_positions(e.pos_embed.detach(), e.grid, (grid, grid))
-            e.pos_embed, e.grid = nn.Parameter(table), grid
+            e.pos_embed, e.grid = nn.Parameter(e.positions((grid, grid)).detach()), grid
         yield
     finally:
         for e, (positions, grid) in zip(encoders, before, strict=True):

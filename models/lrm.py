@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 
 from torch import Tensor, nn
 
-from models.blocks import CrossAttention, Mlp, ModulatedNorm, SelfAttention
+from models.attention import Attention
+from models.blocks import CrossAttention, DecoderBlock, Mlp, camera_embedder, upsample_tokens
 from models.field import FieldDecoder, FieldSpec, Triplane
 from models.lift import DetailLift, TokenLift
 from models.normalize import ImageNormalize
@@ -50,22 +51,9 @@ class LRMConfig:
     def to_json(self) -> dict:
         return asdict(self) | {"field": self.field.to_json(), "render": self.render.to_json()}
 
-
-class DecoderBlock(nn.Module):
-    def __init__(self, config: LRMConfig) -> None:
-        super().__init__()
-        width, condition = config.width, config.camera_width
-        self.norm1 = ModulatedNorm(width, condition)
-        self.cross = CrossAttention(width, config.encoder.width, config.heads)
-        self.norm2 = ModulatedNorm(width, condition)
-        self.attn = SelfAttention(width, config.heads)
-        self.norm3 = ModulatedNorm(width, condition)
-        self.mlp = Mlp(width, int(width * config.mlp_ratio))
-
-    def forward(self, x: Tensor, context: Tensor, condition: Tensor | None) -> Tensor:
-        x = x + self.cross(self.norm1(x, condition), context)
-        x = x + self.attn(self.norm2(x, condition))
-        return x + self.mlp(self.norm3(x, condition))
+    @property
+    def plane_resolution(self) -> int:
+        return self.plane_tokens * self.upsample
 
 
 class LRM(nn.Module):
@@ -84,8 +72,8 @@ class LRM(nn.Module):
         self.encoder = ViT(config.encoder)
         code = triplane_code(config.field.axes, config.plane_tokens, config.width)
         self.tokens = nn.Parameter(code[None])
-        self.camera_embed = _camera_embed(config.camera_width)
-        self.blocks = nn.ModuleList(DecoderBlock(config) for _ in range(config.depth))
+        self.camera_embed = camera_embedder(config.camera_width) if config.camera_width else None
+        self.blocks = nn.ModuleList(_decoder_block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
         k = config.upsample
         self.upsample = nn.ConvTranspose2d(config.width, config.plane_channels, k, k)
@@ -110,12 +98,17 @@ class LRM(nn.Module):
 
     def _planes(self, tokens: Tensor) -> Tensor:
         """[B, 3 n n, D] -> [B, 3, C, H, W]; token order is plane, row, column."""
-        n = self.config.plane_tokens
-        maps = tokens.unflatten(1, (3, n, n)).permute(0, 1, 4, 2, 3)  # [B, 3, D, n, n]
-        return self.upsample(maps.flatten(0, 1)).unflatten(0, (-1, 3))
+        return upsample_tokens(tokens, self.config.plane_tokens, self.upsample)
 
     def field(self, planes: Tensor) -> Triplane:
         return Triplane(planes, self.decoder)
+
+
+def _decoder_block(config: LRMConfig) -> DecoderBlock:
+    cross = CrossAttention(config.width, config.encoder.width, config.heads)
+    attn = Attention(config.width, config.heads)
+    mlp = Mlp(config.width, int(config.width * config.mlp_ratio))
+    return DecoderBlock(cross, attn, mlp, config.camera_width)
 
 
 def _lifts(config: LRMConfig) -> tuple[TokenLift | None, DetailLift | None]:
@@ -135,9 +128,3 @@ def _lifts(config: LRMConfig) -> tuple[TokenLift | None, DetailLift | None]:
     if not config.detail_width:
         return token_lift, None
     return token_lift, DetailLift(halvings, config.detail_width, config.plane_channels, axes)
-
-
-def _camera_embed(width: int) -> nn.Module | None:
-    if not width:
-        return None
-    return nn.Sequential(nn.Linear(16, width), nn.SiLU(), nn.Linear(width, width))

@@ -15,7 +15,9 @@ class ImageNormalize(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
-            self.register_buffer(name, torch.tensor(values).reshape(1, 3, 1, 1), persistent=False)
+            # On the CPU also where weights are built on the meta device: checkpoints do not hold it.
+            constant = torch.tensor(values, device="cpu").reshape(1, 3, 1, 1)
+            self.register_buffer(name, constant, persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         return (image - self.mean) / self.std

@@ -25,9 +25,10 @@ from models.data.procedural.lighting import shade
 from models.data.procedural.shape import Shape
 
 BLOCK = 4  # pixels per side that share a cone
-STEPS = 96
+STEPS = 64
 INSIDE_STEPS = 16
 HIT = 5e-4  # world units; a pixel is about 0.02
+CONE_HIT = 0.25  # of the cone's radius: further steps would gain less than they cost
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def march(
     far: Tensor,
     spread: Tensor | None = None,
 ) -> March:
-    """Steps of the free distance until HIT or `far`; with `spread` [N] (a slope), cones instead of rays."""
+    """Steps of the free distance until the surface or `far`; with `spread` [N] (a slope), cones, not rays."""
     t, nearest_t = start.clone(), start.clone()
     hit = torch.zeros_like(t, dtype=torch.bool)
     nearest = torch.full_like(t, float("inf"))
@@ -141,9 +142,12 @@ def march(
         closer = pixels < nearest[index]
         nearest[index] = torch.where(closer, pixels, nearest[index])
         nearest_t[index] = torch.where(closer, at, nearest_t[index])
-        if spread is not None:
-            free = free - spread[index] * at
-        ended = free < HIT
+        if spread is None:
+            ended = free < HIT
+        else:
+            width = spread[index] * at
+            free = free - width
+            ended = free < CONE_HIT * width
         hit[index] = ended
         t[index] = torch.where(ended, at, at + free)
         index = index[~ended & (at + free < far[index])]

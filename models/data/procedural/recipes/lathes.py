@@ -87,7 +87,7 @@ def mug(rng: np.random.Generator, palette: Palette) -> list[Part]:
     outer = [(radius * slope * 0.93, -half), (radius * slope, -half + 0.06), (radius, half)]
     body = lathe(_hollow(outer, 0.07, -half + 0.1))
     ring = turned(torus(half * rng.uniform(0.4, 0.55), rng.uniform(0.05, 0.09)), "x", 90)
-    handle = carved(moved(ring, radius), cylinder(radius * min(slope, 1) - 0.04, half))
+    handle = carved(moved(ring, radius), cone(radius * slope - 0.05, radius - 0.05, half))
     return [Part(body, palette.texture(0.8)), Part(handle, palette.plain())]
 
 

@@ -47,13 +47,17 @@ def prism(rng: np.random.Generator, palette: Palette) -> list[Part]:
     """A regular polygon, sometimes with a hole, sometimes on a plinth."""
     sides, radius, half = int(rng.integers(3, 9)), rng.uniform(0.6, 0.9), rng.uniform(0.15, 0.9)
     turn = math.pi / sides if rng.random() < 0.5 else 0.0
-    body = extrusion(regular_polygon(sides, radius, turn), half, rng.uniform(0, 0.08))
+    corners = regular_polygon(sides, radius, turn)
+    body = extrusion(corners, half)
     if rng.random() < 0.4:
         hole = turned(cylinder(radius * rng.uniform(0.25, 0.45), 2.0), "x", 90)
         body = carved(body, hole)
-    parts = [Part(_posed(rng, body), palette.texture(0.8))]
+    lying = rng.random() < 0.4
+    parts = [Part(turned(body, "x", -90) if lying else body, palette.texture(0.8))]
     if rng.random() < 0.3:
-        parts.append(Part(moved(box(radius, 0.12, max(half, 0.3), 0.02), y=-radius), palette.texture(0.5)))
+        low = -half if lying else min(y for _, y in corners)
+        deep = radius if lying else max(half, 0.3)
+        parts.append(Part(moved(box(radius, 0.12, deep, 0.02), y=low - 0.1), palette.texture(0.5)))
     return parts
 
 
