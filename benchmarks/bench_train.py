@@ -19,7 +19,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.measure import environment, save
-from models import checkpoint
+from models import families
 from models.training import objective
 from models.training.batches import Batches
 from models.training.config import read_config
@@ -98,7 +98,7 @@ def main() -> None:
     rows = {}
     for kind in ("eager", "compiled") if args.compile else ("eager",):
         torch.manual_seed(0)
-        state = TrainState(checkpoint.build(network), config)
+        state = TrainState(families.build(network), config)
         if kind == "compiled":
             compiled(state)
         picture = (state.model.config.image_size, state.model.config.foreground_ratio)

@@ -51,9 +51,9 @@ def export_checkpoint(
     """Writes the folder `out`; returns the relative error of the planes against PyTorch."""
     from safetensors.numpy import save_file
 
-    from models import checkpoint as checkpoints
+    import models
 
-    network = checkpoints.load(checkpoint)
+    network = models.load(checkpoint)
     manifest = manifest_from_network(network, name=name, license=license, source=checkpoint)
     prepared = [random_picture(network.config.image_size), *load_pictures(pictures, manifest)]
     references = make_references(network, prepared)

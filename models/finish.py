@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+import models
 from models import checkpoint
 
 
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--power", type=float, default=2.0, help="default: 2")
     parser.add_argument("--threshold", type=float, help="density of the surface; default: the source's")
     args = parser.parse_args()
-    model = checkpoint.load(args.source)
+    model = models.load(args.source)
     threshold = model.config.mesh_threshold if args.threshold is None else args.threshold
     steepen(model, args.power, threshold)
     checkpoint.save(model, args.out, dtype=torch.float16)

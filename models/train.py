@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models import checkpoint
+import models
+from models import checkpoint, families
 from models.data.procedural.source import ProceduralObjects
 from models.training.batches import Batches, Share
 from models.training.config import TrainConfig, read_config
@@ -61,9 +62,9 @@ def make_state(
 ) -> TrainState:
     """A fresh state, from random weights or those of a checkpoint folder."""
     torch.manual_seed(config.seed)
-    model = checkpoint.build(network)
+    model = families.build(network)
     if init is not None:
-        model.load_state_dict(checkpoint.load(init).state_dict())
+        model.load_state_dict(models.load(init).state_dict())
     return TrainState(model.to(device), config, lambda objective: synchronised(objective, share))
 
 

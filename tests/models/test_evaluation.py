@@ -8,7 +8,7 @@ import pytest
 import torch
 import trimesh
 
-from models import checkpoint, evaluate
+from models import checkpoint, evaluate, families
 from models.data.gltf import read_glb
 from models.evaluation import judging
 from models.evaluation.measures import Picture, picture_measures, surface_measures
@@ -86,7 +86,7 @@ def test_surfaces_are_compared_after_shift_and_scale():
 
 def test_command_judges_a_checkpoint(spheres, tmp_path, monkeypatch, capsys):
     torch.manual_seed(0)
-    checkpoint.save(checkpoint.build(NETWORK), tmp_path / "net")
+    checkpoint.save(families.build(NETWORK), tmp_path / "net")
     out = tmp_path / "report.json"
     words = ["--checkpoint", str(tmp_path / "net"), "--rendered", str(spheres), "--training", str(spheres)]
     monkeypatch.setattr(sys, "argv", ["evaluate", *words, "--out", str(out), "--views", "2"])

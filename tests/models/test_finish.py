@@ -5,7 +5,8 @@ import sys
 import pytest
 import torch
 
-from models import checkpoint, finish
+import models
+from models import checkpoint, families, finish
 from tests.models.test_training import NETWORK
 
 
@@ -19,12 +20,12 @@ def density(model: torch.nn.Module) -> torch.Tensor:
 
 def test_density_is_raised_to_the_power_around_the_threshold(tmp_path, monkeypatch, capsys):
     torch.manual_seed(0)
-    model = checkpoint.build(NETWORK).eval()
+    model = families.build(NETWORK).eval()
     checkpoint.save(model, tmp_path / "run")
     words = [str(tmp_path / "run"), "--out", str(tmp_path / "out"), "--power", "3", "--threshold", "0.5"]
     monkeypatch.setattr(sys, "argv", ["finish", *words])
     finish.main()
-    made = checkpoint.load(tmp_path / "out")
+    made = models.load(tmp_path / "out")
     assert made.config.mesh_threshold == 0.5
     before, after = density(model), density(made)
     assert torch.allclose(after, 0.5 * (before / 0.5) ** 3, rtol=0.05)  # float16 weights
@@ -34,8 +35,8 @@ def test_density_is_raised_to_the_power_around_the_threshold(tmp_path, monkeypat
 
 def test_only_an_exponential_density_can_be_steepened():
     relu = {**NETWORK["config"], "field": {**NETWORK["config"]["field"], "density_activation": "relu"}}
-    model = checkpoint.build({"family": "lrm", "config": relu})
+    model = families.build({"family": "lrm", "config": relu})
     with pytest.raises(ValueError, match="needs the density activation exp"):
         finish.steepen(model, 2, 1)
     with pytest.raises(ValueError, match="expected above 0"):
-        finish.steepen(checkpoint.build(NETWORK), 0, 1)
+        finish.steepen(families.build(NETWORK), 0, 1)

@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 
+import models
 from models import checkpoint
 from models.field import FieldSpec
 from models.lrm import LRM, LRMConfig
@@ -99,7 +100,7 @@ def test_pooled_lrm_uses_all_image_tokens():
 def test_checkpoint_round_trip(make, tmp_path):
     network = make()
     checkpoint.save(network, tmp_path)
-    again = checkpoint.load(tmp_path)
+    again = models.load(tmp_path)
     image = torch.rand(1, 3, 32, 32)
     assert again.config == network.config
     torch.testing.assert_close(again(image), network(image), rtol=0, atol=0)
@@ -112,11 +113,11 @@ def test_weights_that_do_not_fit_are_all_listed(tmp_path):
     data["config"]["plane_channels"] = 5
     (tmp_path / "config.json").write_text(json.dumps(data))
     with pytest.raises(ValueError) as error:
-        checkpoint.load(tmp_path)
+        models.load(tmp_path)
     assert "missing blocks.2.mlp.fc1.weight" in str(error.value)
     assert "upsample.bias: expected (5,), got (4,)" in str(error.value)
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"config\.json"):
-        checkpoint.load(tmp_path)
+    with pytest.raises(models.readers.CheckpointError, match=r"config\.json or config\.yaml"):
+        models.load(tmp_path)

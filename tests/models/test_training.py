@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import checkpoint, train
+import models
+from models import checkpoint, families, train
 from models.data.procedural.source import ProceduralObjects
 from models.training.batches import Batches, Share
 from models.training.config import Stage, TrainConfig, read_config
@@ -41,7 +42,7 @@ def spheres(data):
 
 def new_state(config: TrainConfig = SMOKE) -> TrainState:
     torch.manual_seed(0)
-    return TrainState(checkpoint.build(NETWORK), config)
+    return TrainState(families.build(NETWORK), config)
 
 
 def batches_of(source, config: TrainConfig = SMOKE, **options) -> Batches:
@@ -68,7 +69,7 @@ def test_smoke_run_lowers_the_loss(spheres, tmp_path):
     first, last = (sum(e["loss"] for e in part) / 3 for part in (entries[:3], entries[-3:]))
     assert last < LESS * first, f"loss went from {first:.4f} to {last:.4f}"
     assert {p.name for p in tmp_path.iterdir()} == {"state.pt", "checkpoint", "train.png", "log.jsonl"}
-    assert checkpoint.load(tmp_path / "checkpoint").config == state.model.config
+    assert models.load(tmp_path / "checkpoint").config == state.model.config
 
 
 def test_resume_is_bit_for_bit(spheres, tmp_path):
@@ -100,7 +101,7 @@ def test_a_killed_run_goes_on_where_it_was_saved(data, tmp_path):
     killed.kill()
     killed.wait()
     assert start(tmp_path / "killed").wait() == 0
-    runs = [checkpoint.load(tmp_path / name / "checkpoint") for name in ("whole", "killed")]
+    runs = [models.load(tmp_path / name / "checkpoint") for name in ("whole", "killed")]
     assert same_weights(*runs)
 
 
@@ -130,7 +131,7 @@ def test_two_processes_do_what_one_does_that_accumulates(data, tmp_path):
         command = [*launcher, f"--nproc-per-node={processes}", "-m", "models.train", str(file), *words]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         subprocess.run([*command, "--out", str(tmp_path / name)], cwd=ROOT, env=environment, check=True)
-    one, two = (checkpoint.load(tmp_path / name / "checkpoint") for name in ("one", "two"))
+    one, two = (models.load(tmp_path / name / "checkpoint") for name in ("one", "two"))
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.allclose(a, b, atol=2e-5)
 
@@ -166,7 +167,7 @@ def test_lower_precision_stays_near_float32(spheres, precision):
 def test_stages_grow_planes_and_pictures(spheres):
     config = dataclasses.replace(SMOKE, stages=(Stage(0, planes=4, pixels=8), Stage(10, planes=8)))
     assert [config.stage(s).planes for s in (0, 9, 10, 50)] == [4, 4, 8, 8]
-    objective = Objective(checkpoint.build(NETWORK), config)
+    objective = Objective(families.build(NETWORK), config)
     (batch,) = next(batches_of(spheres).steps(0))
     full, coarse = (objective.planes(batch.image, s) for s in (Stage(), config.stage(0)))
     assert full.shape[-1] == 8 and coarse.shape[-1] == 4
@@ -245,7 +246,7 @@ def test_tensorboard_is_asked_for_by_name(tmp_path, monkeypatch):
 @pytest.mark.parametrize("file", sorted(SMOKE_FILE.parent.glob("*.json")), ids=lambda f: f.stem)
 def test_every_configuration_builds(file):
     network, config = read_config(file)
-    assert checkpoint.build(network).config.image_size and config.steps > 0
+    assert families.build(network).config.image_size and config.steps > 0
 
 
 def test_missing_renders_are_named(tmp_path):

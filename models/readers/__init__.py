@@ -1,0 +1,46 @@
+"""Checkpoints of every family, from a hub or a folder -> a network, float32, in eval mode.
+
+    source (hub id | folder) -> locate() -> config + tensors (mapped, not read) -> family -> network
+
+Families are told apart by what is in the checkpoint, not by its name.
+"""
+
+from __future__ import annotations
+
+import os
+
+from torch import nn
+
+from models.readers import openlrm, own, triposr
+from models.readers.errors import CheckpointError
+from models.readers.sources import Source, locate
+from models.readers.tensors import read_tensors
+
+__all__ = ["CheckpointError", "Source", "load", "locate", "read"]
+
+READERS = (own, triposr, openlrm)
+
+
+def load(
+    source: str | os.PathLike[str], *, revision: str | None = None, image_size: int | None = None
+) -> nn.Module:
+    """The network of a checkpoint, weights mapped into memory where they are stored in float32.
+
+    source: a hub id (`stabilityai/TripoSR`, `zxhezexin/openlrm-mix-base-1.1`; downloaded once, then
+    cached) or a folder: config.yaml + model.ckpt, or config.json + model.safetensors.
+    revision: branch, tag or commit, for a hub id. image_size: side of the picture that the network
+    takes, where the checkpoint does not say (OpenLRM's do not: the default is that of its size).
+    Raises CheckpointError.
+    """
+    return read(locate(source, revision=revision), image_size=image_size)
+
+
+def read(source: Source, *, image_size: int | None = None) -> nn.Module:
+    """The network of a checkpoint that has been located. Raises CheckpointError."""
+    tensors = read_tensors(source.weights)
+    for reader in READERS:
+        if reader.matches(source.config, tensors):
+            return reader.read(source, tensors, image_size).eval()
+    families = ", ".join(reader.DESCRIPTION for reader in READERS)
+    first = ", ".join(sorted(tensors)[:3])
+    raise CheckpointError(f"{source.name}: expected a checkpoint of {families}; got keys such as {first}")
