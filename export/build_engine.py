@@ -2,6 +2,7 @@
 
     python export/build_engine.py --onnx models/lrm-tiny/onnx/network.onnx --out lrm-tiny.lrm
     python export/build_engine.py --checkpoint models/lrm-tiny --out lrm-tiny.lrm
+    python export/build_engine.py --checkpoint stabilityai/TripoSR --out triposr.lrm
 
 From an ONNX that ships (its field, references and manifest lie beside it) no PyTorch is needed.
 The engine is built in a temporary directory, verified against the PyTorch model's numbers, and only
@@ -13,7 +14,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,9 +24,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from safetensors.numpy import load_file
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from export.arguments import add_checkpoint_arguments
 from export.backends import BACKENDS, backend_module
+from export.compare import compare_with_torch
 from export.hashing import sha256
 from export.staging import TargetExists, staged_directory
 
@@ -39,8 +46,10 @@ class BuildOptions:
     backend: str = "onnxruntime"
     precision: str = "float32"
     name: str | None = None  # default: the checkpoint's
-    license: str = "unknown"
+    license: str | None = None  # default: that of the public weights, or unknown
     pictures: list[Path] = field(default_factory=list)
+    revision: str | None = None  # of a hub id
+    image_size: int | None = None  # where the checkpoint does not say it
     force: bool = False
 
 
@@ -55,8 +64,10 @@ class Steps:
 
 
 @contextlib.contextmanager
-def onnx_folder(checkpoint: Path | None, onnx: Path | None, options: BuildOptions, report) -> Iterator[Path]:
-    """The path of an ONNX with its companions; exported into a temporary folder if need be."""
+def onnx_folder(
+    checkpoint: str | Path | None, onnx: Path | None, options: BuildOptions, out: Path, report
+) -> Iterator[Path]:
+    """The path of an ONNX with its companions; exported into a temporary folder beside `out` if need be."""
     if onnx is not None:
         missing = [n for n in (onnx.name, "manifest.json", *COMPANIONS) if not (onnx.parent / n).is_file()]
         if missing:
@@ -66,21 +77,40 @@ def onnx_folder(checkpoint: Path | None, onnx: Path | None, options: BuildOption
             )
         yield onnx
         return
-    from export.export_onnx import export_checkpoint
-    from export.onnx_from_torch import OnnxOptions
-
     report(f"exporting {checkpoint} to ONNX")
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.absolute().parent) as temporary:
         folder = Path(temporary) / "onnx"
-        export_checkpoint(
-            checkpoint, folder, OnnxOptions(), name=options.name or checkpoint.name,
-            license=options.license, pictures=options.pictures,
-        )  # fmt: skip
+        _export(str(checkpoint), folder, options)
+        if options.precision != "float32":  # a float32 engine is the ONNX itself, which is verified
+            report("comparing the ONNX with PyTorch")
+            references = load_file(folder / "verification.safetensors")
+            compare_with_torch(folder / "network.onnx", references, "float32")
         yield folder / "network.onnx"
 
 
+def _export(checkpoint: str, folder: Path, options: BuildOptions) -> None:
+    """export_onnx.py in a process of its own, which gives PyTorch's memory back when it ends."""
+    script = Path(__file__).with_name("export_onnx.py")
+    command = [sys.executable, str(script), "--checkpoint", checkpoint, "--out", str(folder), "--no-compare"]
+    chosen = {
+        "--name": options.name, "--license": options.license, "--revision": options.revision,
+        "--image-size": options.image_size,
+    }  # fmt: skip
+    command += [f"{flag}={value}" for flag, value in chosen.items() if value is not None]
+    command += ["--pictures", *map(str, options.pictures)]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise BuildError(_problem(done.stderr))
+
+
+def _problem(text: str) -> str:
+    """What export_onnx.py says last, without its name in front; all of it where it did not foresee it."""
+    _, found, problem = text.rpartition("export_onnx: ")
+    return problem.strip() if found else text.strip()
+
+
 def build_engine(
-    out: Path, *, checkpoint: Path | None = None, onnx: Path | None = None,
+    out: Path, *, checkpoint: str | Path | None = None, onnx: Path | None = None,
     options: BuildOptions | None = None, report=lambda text: None,
 ) -> dict:  # fmt: skip
     """Builds `out` from exactly one source; returns the manifest that was written."""
@@ -90,7 +120,7 @@ def build_engine(
         expected = ", ".join(module.PRECISIONS)
         raise BuildError(f"precision: {options.backend} builds {expected}, got {options.precision!r}")
     with staged_directory(out, force=options.force) as stage:
-        with onnx_folder(checkpoint, onnx, options, report) as source:
+        with onnx_folder(checkpoint, onnx, options, out, report) as source:
             manifest = json.loads((source.parent / "manifest.json").read_text())
             networks = module.build(source, stage, options.precision, report)
             for name in COMPANIONS:
@@ -99,9 +129,15 @@ def build_engine(
         manifest |= {"networks": networks, "verification": {}, "files": files}
         _write_manifest(stage, manifest)
         report("verifying against the PyTorch model's numbers")
-        manifest["verification"] = _verify(stage)
+        manifest["verification"] = _verify(stage) | {"build_peak_memory_gb": peak_memory_gb()}
         _write_manifest(stage, manifest)
     return manifest
+
+
+def peak_memory_gb() -> float:
+    """Of this process or its exporter so far, mapped files that were read included."""
+    processes = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return round(max(resource.getrusage(p).ru_maxrss for p in processes) * 1024 / 1e9, 2)
 
 
 def _write_manifest(folder: Path, manifest: dict) -> None:
@@ -121,14 +157,12 @@ def _verify(folder: Path) -> dict:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--checkpoint", type=Path, help="folder: config.json + model.safetensors")
+    source.add_argument("--checkpoint", help="hub id or folder: TripoSR, OpenLRM 1.1, lrm-sdk")
     source.add_argument("--onnx", type=Path, help="an ONNX with field, references and manifest beside it")
     parser.add_argument("--backend", default="onnxruntime", choices=list(BACKENDS))
-    parser.add_argument("--precision", default="float32", help="float32 (default) or int8")
+    parser.add_argument("--precision", default="float32", help="float32 (default), bfloat16 or int8")
     parser.add_argument("--out", type=Path, required=True, help="engine directory, NAME.lrm")
-    parser.add_argument("--name", help="default: the checkpoint's")
-    parser.add_argument("--license", default="unknown", help="of the weights, as an SPDX id")
-    parser.add_argument("--pictures", type=Path, nargs="*", default=[], help="real pictures to verify on")
+    add_checkpoint_arguments(parser)
     parser.add_argument("--force", action="store_true", help="replace --out")
     return parser.parse_args()
 
@@ -136,7 +170,10 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     args = parse_arguments()
     report = Steps()
-    options = BuildOptions(args.backend, args.precision, args.name, args.license, args.pictures, args.force)
+    options = BuildOptions(
+        args.backend, args.precision, args.name, args.license, args.pictures, args.revision,
+        args.image_size, args.force,
+    )  # fmt: skip
     from lrm_sdk.errors import LrmError
 
     try:

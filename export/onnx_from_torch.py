@@ -1,7 +1,8 @@
-"""PyTorch network -> ONNX: image [B, 3, S, S] in [0, 1] -> planes [B, 3, C, H, W].
+"""PyTorch network -> ONNX: image [B, 3, S, S] in [0, 1] -> planes [B, 3, C, H, W], both float32.
 
-Normalisation is part of the graph; position embeddings are resampled once, to the fixed input size,
-and kept as constants; attention stays one operator from opset 23 on.
+Normalisation is part of the graph; what does not depend on the picture is a constant of it
+(export/folding.py); attention stays one operator from opset 23 on. Large networks keep their weights
+in a file beside the graph.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from models.vit import ViT
+from export.folding import folded
+from export.weights import store_weights
 
 ATTENTION_OPSET = 23  # the first with an Attention operator
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+# Bytes of weights from which they go to a file of their own: protocol buffers end at 2 GB.
+EXTERNAL_FROM = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,11 @@ class OnnxOptions:
     opset: int = ATTENTION_OPSET
     batch: int | None = None  # None: any batch
     half_weights: bool = False  # store large weights in float16; computation stays float32
+    dtype: str = "float32"  # of the computation: float32, float16 or bfloat16; for engines on a GPU
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype: expected one of {', '.join(DTYPES)}, got {self.dtype!r}")
 
 
 def export_onnx(network: nn.Module, path: Path, options: OnnxOptions | None = None) -> None:
@@ -34,73 +44,56 @@ def export_onnx(network: nn.Module, path: Path, options: OnnxOptions | None = No
     size = network.config.image_size
     image = torch.rand(options.batch or 2, 3, size, size)
     shapes = None if options.batch else {"image": {0: torch.export.Dim("batch")}}
-    with fixed_positions(network, size):
-        torch.onnx.export(
-            network, (image,), str(path), dynamo=True, opset_version=options.opset,
-            input_names=["image"], output_names=["planes"], dynamic_shapes=shapes,
-            external_data=False, verbose=False,
+    external = sum(p.nbytes for p in network.parameters()) >= EXTERNAL_FROM
+    with folded(network) as module, computed_in(module, DTYPES[options.dtype]) as module:
+        program = torch.onnx.export(
+            module, (image,), dynamo=True, opset_version=options.opset,
+            input_names=["image"], output_names=["planes"], dynamic_shapes=shapes, verbose=False,
         )  # fmt: skip
-    graph = onnx.load(path)
-    if options.half_weights:
-        halve_weights(graph)
+        program.save(str(path), external_data=external)
+    del program
+    _complete(path, options, external)
+
+
+def _complete(path: Path, options: OnnxOptions, external: bool) -> None:
+    """Shapes of all values, and the checks; weights in a file of their own stay where they are."""
+    graph = onnx.load(path, load_external_data=False)
+    if options.half_weights and not external:
+        store_weights(graph, np.float16, lossless=True)
     graph = onnx.shape_inference.infer_shapes(graph, strict_mode=True)
-    onnx.checker.check_model(graph, full_check=True)
     onnx.save(graph, path)
+    onnx.checker.check_model(str(path), full_check=not external)
+
+
+class _Cast(nn.Module):
+    """float32 in and out, another type between."""
+
+    def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.module = module
+        self.dtype = dtype
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.module(image.to(self.dtype)).float()
 
 
 @contextlib.contextmanager
-def fixed_positions(network: nn.Module, size: int) -> Iterator[None]:
-    """Position embeddings resampled to the input size while the block lasts.
-
-    Bicubic resampling does not trace well and its result does not depend on the picture.
-    """
-    encoders = [m for m in network.modules() if isinstance(m, ViT)]
-    before = [(e.pos_embed, e.grid) for e in encoders]
+def computed_in(module: nn.Module, dtype: torch.dtype) -> Iterator[nn.Module]:
+    """`module` with its weights in `dtype` while the block lasts."""
+    if dtype == torch.float32:
+        yield module
+        return
+    held = [d for m in module.modules() for d in (m._parameters, m._buffers)]
+    before = [dict(d) for d in held]
     try:
-        for e in encoders:
-            grid = size // e.config.patch_size
-            e.pos_embed, e.grid = nn.Parameter(e.positions((grid, grid)).detach()), grid
-        yield
+        for tensors in held:
+            tensors.update({k: _converted(t, dtype) for k, t in tensors.items() if t is not None})
+        yield _Cast(module, dtype)
     finally:
-        for e, (positions, grid) in zip(encoders, before, strict=True):
-            e.pos_embed, e.grid = positions, grid
+        for tensors, values in zip(held, before, strict=True):
+            tensors.update(values)
 
 
-HALF_FROM = 1024  # elements; smaller tensors are not worth a Cast
-
-
-def halve_weights(graph: onnx.ModelProto) -> None:
-    """Stores large weights as float16 behind a Cast, which runtimes fold when they load.
-
-    Lossless: only weights that float16 holds exactly are touched, which are all of them where the
-    checkpoint was saved in float16 (models/checkpoint.py does, for files that ship).
-    """
-    casts = []
-    for tensor in graph.graph.initializer:
-        values = onnx.numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < HALF_FROM:
-            continue
-        half = values.astype(np.float16)
-        if not np.array_equal(half.astype(np.float32), values):
-            continue
-        name = tensor.name
-        tensor.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}_half"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
-    rest = list(graph.graph.node)
-    del graph.graph.node[:]
-    graph.graph.node.extend(casts + rest)
-
-
-def restore_weights(graph: onnx.ModelProto) -> None:
-    """The inverse of halve_weights: float32 initialisers, no Cast in front of them."""
-    stored = {t.name: t for t in graph.graph.initializer}
-    rest = []
-    for node in graph.graph.node:
-        source = stored.get(node.input[0]) if node.op_type == "Cast" else None
-        if source is None:
-            rest.append(node)
-            continue
-        values = onnx.numpy_helper.to_array(source).astype(np.float32)
-        source.CopyFrom(onnx.numpy_helper.from_array(values, node.output[0]))
-    del graph.graph.node[:]
-    graph.graph.node.extend(rest)
+def _converted(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    values = tensor.detach().to(dtype)
+    return nn.Parameter(values, requires_grad=False) if isinstance(tensor, nn.Parameter) else values

@@ -5,6 +5,7 @@ Every later form of the network, on every machine, is compared with these number
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,19 +32,25 @@ def random_picture(size: int, seed: int = 0) -> np.ndarray:
 
 
 def make_references(network: nn.Module, pictures: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """pictures: uint8 [S, S, 3], prepared as the network takes them. Shapes: docs/ENGINE.md."""
+    """pictures: uint8 [S, S, 3], prepared as the network takes them. Shapes: docs/ENGINE.md.
+
+    Points and camera are of the SDK frame; the reference field works in the native one.
+    """
     images = np.stack(pictures)
     spec, radius = network.config.render, network.config.field.radius
+    native_to_sdk = torch.tensor(network.conventions.native_to_sdk).double().reshape(4, 4)
+    rotation = native_to_sdk[:3, :3]  # every family's frame is a turned SDK frame
     camera = orbit(30, 20, distance=3.0 * radius, fov=40, size=(RENDER_SIDE, RENDER_SIDE))
+    native_camera = replace(camera, camera_to_world=native_to_sdk.T @ camera.camera_to_world)
     generator = torch.Generator().manual_seed(0)
     points = (torch.rand((POINTS, 3), generator=generator) * 2 - 1) * POINTS_REACH * radius
-    batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    inputs = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        planes = network(batch)
+        planes = torch.cat([network(i[None]) for i in inputs])  # one by one, for the memory's sake
         decoder = network.decoder.double()
         fields = [Triplane(p[None].double(), decoder) for p in planes]
-        queries = [f.query(points.double()[None]) for f in fields]
-        renders = [render(f, camera, spec)[0] for f in fields]
+        queries = [f.query(points.double()[None] @ rotation) for f in fields]
+        renders = [render(f, native_camera, spec)[0] for f in fields]
         network.decoder.float()
     tensors = {
         "planes": planes,

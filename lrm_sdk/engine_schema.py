@@ -15,6 +15,7 @@ from lrm_sdk.native.options import ACTIVATIONS, DENSITY_ACTIVATIONS, OUTSIDE, RA
 FORMAT = "lrm-engine"
 FORMAT_VERSION = 1
 RESIZE_MODES = ("area", "bilinear_antialias", "bicubic_align_corners")
+FRAMINGS = ("subject", "triposr")
 FLOAT32_MAX = 3.4028234663852886e38
 AXES = tuple(a + b for a in "xyz" for b in "xyz")
 
@@ -152,6 +153,7 @@ class InputSpec:
     foreground_ratio: Annotated[float | None, optional(number(above=0.0, high=1.0))]
     resize: Annotated[str, one_of(*RESIZE_MODES)]
     camera: Annotated[tuple[float, ...] | None, optional(sequence(number(), 16))] = None
+    framing: Annotated[str, one_of(*FRAMINGS)] = "subject"
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import numpy as np
 
 from lrm_sdk.engine_schema import InputSpec, read_section
 from lrm_sdk.errors import InvalidArgumentError
+from lrm_sdk.framing import frame_subject, over_background, padded_square
 from lrm_sdk.images import load_image
 from lrm_sdk.resize import resize
-from lrm_sdk.subject import ALPHA_SEEN, find_subject
+from lrm_sdk.subject import find_subject
 
 # Larger pictures are shrunk to this side first: a network sees a few hundred pixels, and the search
 # for the subject takes 60 bytes a pixel.
@@ -33,18 +34,20 @@ def prepare(rgba: np.ndarray, spec: InputSpec, *, subject: str = "auto", name: s
     """Finds the subject, centres and scales it, composites it over the model's background, resizes.
 
     rgba: uint8 [H, W, 4]. subject: "auto", or "whole" to take the picture as it is (it is padded to
-    a square with the background). Raises ImageError if no subject is found, InvalidArgumentError
-    for another `subject`.
+    a square with the background, so that proportions stay: OpenLRM's public code squeezes an oblong
+    picture instead; for a square one nothing differs). Raises ImageError if no subject is found,
+    InvalidArgumentError for another `subject`.
     """
     if subject not in ("auto", "whole"):
         raise InvalidArgumentError(f"subject: expected auto or whole, got {subject!r}")
     rgba = _bounded(rgba)
     if subject == "whole" or spec.foreground_ratio is None:
-        square, method = _padded_square(rgba, max(rgba.shape[:2])), "whole"
+        method = "whole"
+        composed = over_background(padded_square(rgba, max(rgba.shape[:2])), spec.background)
     else:
         alpha, method = find_subject(rgba, name)
-        square = _centered(np.dstack([rgba[..., :3], alpha]), spec.foreground_ratio)
-    composed = _over_background(square, spec.background)
+        cut_out = np.dstack([rgba[..., :3], alpha])
+        composed = frame_subject(cut_out, spec.foreground_ratio, spec.background, spec.framing)
     resized = np.clip(resize(composed, spec.size, spec.resize), 0, 1)  # cubic weights overshoot
     tensor = np.ascontiguousarray(resized.transpose(2, 0, 1)[None])
     return Prepared(tensor, np.rint(255 * resized).astype(np.uint8), method)
@@ -68,26 +71,3 @@ def _bounded(rgba: np.ndarray) -> np.ndarray:
 
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return cv2.resize(rgba, size, interpolation=cv2.INTER_AREA)
-
-
-def _centered(rgba: np.ndarray, ratio: float) -> np.ndarray:
-    """The subject's box in the middle of a square, its larger side `ratio` of the square's."""
-    rows = np.flatnonzero((rgba[..., 3] >= ALPHA_SEEN).any(axis=1))
-    columns = np.flatnonzero((rgba[..., 3] >= ALPHA_SEEN).any(axis=0))
-    crop = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return _padded_square(crop, round(max(crop.shape[:2]) / ratio))
-
-
-def _padded_square(rgba: np.ndarray, side: int) -> np.ndarray:
-    height, width = rgba.shape[:2]
-    square = np.zeros((side, side, 4), np.uint8)
-    y, x = (side - height) // 2, (side - width) // 2
-    square[y : y + height, x : x + width] = rgba
-    return square
-
-
-def _over_background(rgba: np.ndarray, background: tuple[float, ...]) -> np.ndarray:
-    """float32 [H, W, 3] in [0, 1]; straight alpha, composited in sRGB as the training pictures were."""
-    alpha = rgba[..., 3:].astype(np.float32) / 255
-    color = rgba[..., :3].astype(np.float32) / 255
-    return color * alpha + np.asarray(background, np.float32) * (1 - alpha)

@@ -30,6 +30,7 @@ class Limits:
 # float32 differs by the order of sums only. int8 is judged by its picture and, loosely, by the rest.
 LIMITS = {
     "float32": Limits(planes=1e-4, density=1e-3, rgb=1e-3, render_psnr_db=50.0),
+    "bfloat16": Limits(planes=5e-2, density=0.5, rgb=0.1, render_psnr_db=38.0),
     "int8": Limits(planes=0.5, density=1.0, rgb=0.5, render_psnr_db=25.0),
 }
 

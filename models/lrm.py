@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models.attention import Attention
 from models.blocks import CrossAttention, DecoderBlock, Mlp, camera_embedder, upsample_tokens
+from models.conventions import Conventions
 from models.field import FieldDecoder, FieldSpec, Triplane
 from models.lift import DetailLift, TokenLift
 from models.normalize import ImageNormalize
@@ -64,6 +65,7 @@ class LRM(nn.Module):
     """
 
     family = "lrm"
+    conventions = Conventions()
 
     def __init__(self, config: LRMConfig) -> None:
         super().__init__()

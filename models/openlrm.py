@@ -88,7 +88,9 @@ class OpenLRM(nn.Module):
         self.config = config
         self.encoder = ViT(config.encoder)
         self.camera_embed = camera_embedder(config.camera_width)
-        self.tokens = nn.Parameter(torch.randn(1, 3 * config.plane_tokens**2, config.width) * config.width**-0.5)
+        self.tokens = nn.Parameter(
+            torch.randn(1, 3 * config.plane_tokens**2, config.width) * config.width**-0.5
+        )
         self.blocks = nn.ModuleList(_decoder_block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
         self.upsample = nn.ConvTranspose2d(config.width, config.plane_channels, UPSAMPLE, UPSAMPLE)

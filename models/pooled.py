@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.conventions import Conventions
 from models.field import FieldDecoder, FieldSpec, Triplane
 from models.normalize import ImageNormalize
 from models.render import RenderSpec
@@ -69,6 +70,7 @@ class PooledLRM(nn.Module):
     """image [B, 3, S, S], sRGB in [0, 1] -> planes [B, 3, C, R, R]."""
 
     family = "pooled-lrm"
+    conventions = Conventions()
 
     def __init__(self, config: PooledLRMConfig) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from export.build_engine import BuildError, BuildOptions, build_engine
-from export.export_onnx import export_checkpoint
+from export.export_onnx import ExportOptions, export_checkpoint
 from export.onnx_from_torch import OnnxOptions
 from export.staging import TargetExists
 from lrm_sdk import EngineError, Reconstructor
@@ -39,9 +39,8 @@ def source(tmp_path_factory) -> Path:
     )  # fmt: skip
     checkpoint.save(LRM(config).eval(), folder)
     pictures = [ROOT / "examples" / "teddy_bear.png"]
-    export_checkpoint(
-        folder, folder / "onnx", OnnxOptions(), name="small", license="CC0-1.0", pictures=pictures
-    )
+    extras = ExportOptions(license="CC0-1.0", pictures=pictures)
+    export_checkpoint(folder, folder / "onnx", OnnxOptions(), extras)
     return folder
 
 
@@ -156,7 +155,7 @@ def test_truncated_onnx(source, tmp_path):
 
 def test_unknown_precision_and_backend(source, tmp_path):
     onnx = source / "onnx/network.onnx"
-    with pytest.raises(BuildError, match="float32, int8"):
+    with pytest.raises(BuildError, match="float32, bfloat16, int8"):
         build_engine(tmp_path / "e.lrm", onnx=onnx, options=BuildOptions(precision="int2"))
     with pytest.raises(ValueError, match="backend: expected one of"):
         build_engine(tmp_path / "e.lrm", onnx=onnx, options=BuildOptions(backend="abacus"))

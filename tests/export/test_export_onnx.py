@@ -12,10 +12,13 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from export.export_onnx import export_checkpoint, relative_error
-from export.onnx_from_torch import OnnxOptions, export_onnx, fixed_positions, restore_weights
+from export.compare import relative_error
+from export.export_onnx import export_checkpoint
+from export.folding import folded
+from export.onnx_from_torch import OnnxOptions, export_onnx
 from export.references import random_picture
 from export.staging import TargetExists, staged_directory
+from export.weights import restore_weights
 from models import checkpoint
 from models.field import FieldSpec
 from models.lrm import LRM, LRMConfig
@@ -76,7 +79,7 @@ def test_fixed_batch(tmp_path):
 def test_export_leaves_the_network_as_it_was():
     network = small_lrm()
     before = network.encoder.pos_embed
-    with fixed_positions(network, 48):
+    with folded(network):
         assert network.encoder.pos_embed.shape[1] == 37
     assert network.encoder.pos_embed is before
 
@@ -106,9 +109,7 @@ def test_half_weights_leave_what_would_be_rounded(tmp_path):
 
 def test_the_folder_that_ships_is_complete(tmp_path):
     checkpoint.save(small_lrm(), tmp_path / "small")
-    error = export_checkpoint(
-        tmp_path / "small", tmp_path / "onnx", OnnxOptions(), name="small", license="CC0-1.0", pictures=[]
-    )
+    error = export_checkpoint(tmp_path / "small", tmp_path / "onnx", OnnxOptions())
     assert error < 1e-5
     names = {p.name for p in (tmp_path / "onnx").iterdir()}
     assert names == {"network.onnx", "field.safetensors", "verification.safetensors", "manifest.json"}
@@ -156,5 +157,5 @@ def test_command_line_names_the_problem(tmp_path):
     command = [sys.executable, script, "--checkpoint", str(tmp_path), "--out", str(tmp_path / "o")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "expected a checkpoint folder with config.json" in done.stderr
+    assert "expected one of config.json or config.yaml" in done.stderr
     assert "Traceback" not in done.stderr

@@ -30,7 +30,7 @@ def arrays(name: str) -> dict[str, np.ndarray]:
 
 def weight(key: str, shape: list[int], gains: dict, seed: int = 0) -> np.ndarray:
     """The recipe in NAME.json, in float32."""
-    values = np.random.RandomState(zlib.crc32(key.encode()) ^ seed)  # noqa: NPY002, the recipe's generator
+    values = np.random.RandomState(zlib.crc32(key.encode()) ^ seed)
     x = values.standard_normal(shape).astype(np.float32)
     if key == "pos_embed":
         x *= np.float32(3)

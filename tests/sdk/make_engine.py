@@ -80,6 +80,7 @@ def make_manifest(**changes: dict[str, Any]) -> dict[str, Any]:
         "input": {
             "size": SIZE, "normalization": "folded", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
             "background": [1, 1, 1], "foreground_ratio": 0.85, "resize": "area", "camera": None,
+            "framing": "subject",
         },
         "triplane": {
             "channels": CHANNELS, "height": SIDE, "width": SIDE, "dtype": "float32", "layout": "[3, C, H, W]",

@@ -260,6 +260,7 @@ WRONG = [
     ("input.std", [0.5, 0, 0.5], r"input\.std\[1\]: expected a number above 0"),
     ("input.background", [0, 0, 2], r"input\.background\[2\]: expected a number from 0 to 1"),
     ("input.foreground_ratio", 1.5, r"foreground_ratio: expected a number above 0.0 and at most 1.0"),
+    ("input.framing", "square", r"input\.framing: expected one of subject, triposr, got 'square'"),
     ("input.resize", "nearest", "input.resize: expected one of area"),
     ("input.resize", ["area"], "input.resize: expected one of area"),
     ("input.camera", [1, 2], "input.camera: expected a list of 16"),
@@ -451,6 +452,13 @@ def test_network_with_external_data_outside(folder, tmp_path):
     (folder / "network.onnx").write_bytes(model.SerializeToString())
     rewrite(folder)
     refused(folder, "ONNX Runtime cannot load it")
+
+
+def test_framing_may_be_left_out(folder):
+    document = manifest_of(folder)
+    del document["input"]["framing"]
+    write(folder, document)
+    assert load_engine(folder).manifest.input.framing == "subject"
 
 
 def test_manifest_goes_to_json_and_back(engine_folder):

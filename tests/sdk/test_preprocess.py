@@ -113,7 +113,10 @@ def test_prepare_file(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["bilinear_antialias", "bicubic_align_corners"])
-@pytest.mark.parametrize("source,target", [(64, 32), (61, 17), (32, 64), (200, 128), (7, 7), (40, 1)])
+@pytest.mark.parametrize(
+    "source,target",
+    [(64, 32), (61, 17), (32, 64), (200, 128), (7, 7), (40, 1), (31, 57), (3, 37), (1, 9), (305, 113)],
+)
 def test_resizing_is_torchs(mode, source, target):
     torch = pytest.importorskip("torch")
     image = np.random.default_rng(source).random((source, source + 5, 3), np.float32)
