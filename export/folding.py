@@ -26,7 +26,7 @@ def folded(network: nn.Module) -> Iterator[nn.Module]:
                 stack.enter_context(_fixed_positions(module, network.config.image_size))
         if hasattr(network, "condition"):
             stack.enter_context(_fixed_modulation(network, network.condition()))
-        yield _FixedStart(network) if hasattr(network, "start") else network
+        yield _FixedStart(network).eval() if hasattr(network, "start") else network
 
 
 class _FixedStart(nn.Module):

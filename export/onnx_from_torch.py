@@ -88,7 +88,7 @@ def computed_in(module: nn.Module, dtype: torch.dtype) -> Iterator[nn.Module]:
     try:
         for tensors in held:
             tensors.update({k: _converted(t, dtype) for k, t in tensors.items() if t is not None})
-        yield _Cast(module, dtype)
+        yield _Cast(module, dtype).eval()
     finally:
         for tensors, values in zip(held, before, strict=True):
             tensors.update(values)
