@@ -160,7 +160,9 @@ def parse_arguments() -> argparse.Namespace:
     source.add_argument("--checkpoint", help="hub id or folder: TripoSR, OpenLRM 1.1, lrm-sdk")
     source.add_argument("--onnx", type=Path, help="an ONNX with field, references and manifest beside it")
     parser.add_argument("--backend", default="onnxruntime", choices=list(BACKENDS))
-    parser.add_argument("--precision", default="float32", help="float32 (default), bfloat16 or int8")
+    parser.add_argument(
+        "--precision", default="float32", help="float32 (default), bfloat16, int8, int8-dynamic"
+    )
     parser.add_argument("--out", type=Path, required=True, help="engine directory, NAME.lrm")
     add_checkpoint_arguments(parser)
     parser.add_argument("--force", action="store_true", help="replace --out")

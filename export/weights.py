@@ -34,10 +34,17 @@ def store_weights(graph: onnx.ModelProto, dtype: np.dtype, *, lossless: bool = F
     graph.graph.node.extend(casts + rest)
 
 
-def stored_halved(path: Path) -> bool:
+def stored_short(path: Path) -> bool:
     """Whether store_weights has been at work."""
     graph = onnx.load(path, load_external_data=False)
     return any(t.data_type in SHORT for t in graph.graph.initializer)
+
+
+def load_restored(path: Path) -> onnx.ModelProto:
+    """The graph of `path` with all its weights in float32."""
+    graph = onnx.load(path)
+    restore_weights(graph)
+    return graph
 
 
 def restore_weights(graph: onnx.ModelProto) -> None:

@@ -30,7 +30,7 @@ from lrm_sdk.errors import BackendError
 # Best first: "auto" takes the first that the engine has and the machine can run.
 BACKENDS = {"onnxruntime": "lrm_sdk.backends.onnxruntime"}
 # Best first on a CPU.
-PRECISIONS = ("float32", "bfloat16", "int8")
+PRECISIONS = ("float32", "bfloat16", "int8", "int8-dynamic")
 
 
 class Network(Protocol):

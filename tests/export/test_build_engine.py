@@ -155,7 +155,7 @@ def test_truncated_onnx(source, tmp_path):
 
 def test_unknown_precision_and_backend(source, tmp_path):
     onnx = source / "onnx/network.onnx"
-    with pytest.raises(BuildError, match="float32, bfloat16, int8"):
+    with pytest.raises(BuildError, match="float32, bfloat16, int8, int8-dynamic"):
         build_engine(tmp_path / "e.lrm", onnx=onnx, options=BuildOptions(precision="int2"))
     with pytest.raises(ValueError, match="backend: expected one of"):
         build_engine(tmp_path / "e.lrm", onnx=onnx, options=BuildOptions(backend="abacus"))
