@@ -28,7 +28,7 @@ class Reconstructor:
     engine        path of an engine directory (something.lrm).
     backend       "auto", or a backend by name; `backend_report` says what was chosen and why.
     device        "auto" or "cpu".
-    precision     None: the best that the engine has; or e.g. "float32", "int8".
+    precision     None: the best that the engine has; or e.g. "float32", "int8" (`lrm info` lists them).
     threads       cores to use; None: all that this process may use.
     check_hashes  compare every file's sha256 when loading (about a second per gigabyte).
 

@@ -268,3 +268,23 @@ def test_a_cached_hub_id_and_its_revisions_load_offline(open_lrm, tmp_path, monk
     main, old = models.load("me/lrm"), models.load("me/lrm", revision="old")
     torch.testing.assert_close(main.tokens, models.load(open_lrm).tokens, rtol=0, atol=0)
     assert (main.tokens - old.tokens).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "heads", "channels", "gigabytes"),
+    [(512, 12, 8, 32, 0.446), (768, 12, 12, 48, 1.04), (1024, 16, 16, 80, 1.81)],
+)
+def test_openlrm_sizes_are_those_of_the_public_model_cards(width, depth, heads, channels, gigabytes):
+    """small, base, large; no checkpoint of large is described by a golden."""
+    from models.openlrm import OpenLRM, OpenLRMConfig
+
+    encoder = openlrm.DINOV2
+    if width == 512:
+        encoder = openlrm.replace(encoder, width=384, heads=6)
+    config = OpenLRMConfig(
+        encoder=encoder, width=width, depth=depth, heads=heads, plane_channels=channels,
+        field=openlrm.replace(openlrm.FIELD, widths=(3 * channels, 64, 64, 64, 4)),
+    )  # fmt: skip
+    with torch.device("meta"):
+        network = OpenLRM(config)
+    assert sum(p.nbytes for p in network.parameters()) / 1e9 == pytest.approx(gigabytes, rel=0.003)
