@@ -33,6 +33,7 @@ from export.backends import BACKENDS, backend_module
 from export.compare import compare_with_torch
 from export.hashing import sha256
 from export.staging import TargetExists, staged_directory
+from models.sources import locate
 
 COMPANIONS = ("field.safetensors", "verification.safetensors")
 
@@ -77,6 +78,7 @@ def onnx_folder(
             )
         yield onnx
         return
+    locate(checkpoint, revision=options.revision)  # a download shows its progress here
     report(f"exporting {checkpoint} to ONNX")
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.absolute().parent) as temporary:
         folder = Path(temporary) / "onnx"

@@ -23,7 +23,7 @@ from export.arguments import add_checkpoint_arguments
 from export.compare import compare_with_torch
 from export.manifest import manifest_from_network
 from export.onnx_from_torch import ATTENTION_OPSET, DTYPES, OnnxOptions, export_onnx
-from export.references import load_pictures, make_references, random_picture
+from export.references import load_pictures, make_references, procedural_picture
 from export.staging import TargetExists, staged_directory
 
 
@@ -33,7 +33,7 @@ class ExportOptions:
 
     name: str | None = None
     license: str | None = None  # default: that of the public weights, or unknown
-    pictures: list[Path] = field(default_factory=list)  # to compare on, besides a random one
+    pictures: list[Path] = field(default_factory=list)  # to compare on, besides a procedural one
     revision: str | None = None  # of a hub id
     image_size: int | None = None  # where the checkpoint does not say it
     compare: bool = True  # with PyTorch, under ONNX Runtime
@@ -49,13 +49,14 @@ def export_checkpoint(
     """
     from safetensors.numpy import save_file
 
-    from models.readers import locate, read
+    from models.readers import read
+    from models.sources import locate
 
     extras = extras or ExportOptions()
     source = locate(checkpoint, revision=extras.revision)
     network = read(source, image_size=extras.image_size)
     manifest = manifest_from_network(network, source, name=extras.name, license=extras.license)
-    prepared = [random_picture(network.config.image_size), *load_pictures(extras.pictures, manifest)]
+    prepared = [procedural_picture(manifest), *load_pictures(extras.pictures, manifest)]
     references = make_references(network, prepared)
     decoder = {k: np.ascontiguousarray(v.numpy()) for k, v in network.decoder.state_dict().items()}
     with staged_directory(out, force=extras.force) as stage:

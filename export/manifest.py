@@ -8,7 +8,7 @@ from torch import nn
 
 from export.hashing import sha256
 from models.openlrm import source_camera
-from models.readers import Source
+from models.sources import Source
 
 # Of the public weights, by the beginning of their hub ids.
 LICENSES = {"stabilityai/TripoSR": "MIT", "zxhezexin/openlrm-": "CC-BY-NC-4.0"}

@@ -21,14 +21,15 @@ POINTS_REACH = 1.1  # in radii: some points lie outside the box
 RENDER_SIDE = 64  # pixels
 
 
-def random_picture(size: int, seed: int = 0) -> np.ndarray:
-    """A smooth coloured blob on white, uint8 [size, size, 3]: like a subject, like no real one."""
-    noise = torch.rand((1, 3, 8, 8), generator=torch.Generator().manual_seed(seed))
-    color = torch.nn.functional.interpolate(noise, (size, size), mode="bicubic")[0].clamp(0, 1)
-    line = torch.linspace(-1, 1, size)
-    inside = (line[:, None] ** 2 + line[None, :] ** 2 < 0.7).float()
-    picture = color * inside + (1 - inside)
-    return (picture.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+def procedural_picture(manifest: dict, index: int = 0) -> np.ndarray:
+    """An object of the procedural source as this engine's network would see it, uint8 [S, S, 3]."""
+    from lrm_sdk.engine_schema import InputSpec, read_section
+    from lrm_sdk.preprocess import prepare
+    from models.data.procedural.source import ProceduralObjects
+
+    spec = read_section(InputSpec, manifest["input"], "input")
+    views = ProceduralObjects(seed=0, size=spec.size, views=2).object(index).images
+    return prepare(views[0].numpy(), spec).picture
 
 
 def make_references(network: nn.Module, pictures: list[np.ndarray]) -> dict[str, np.ndarray]:

@@ -12,9 +12,8 @@ import os
 from torch import nn
 
 from models.readers import openlrm, own, triposr
-from models.readers.errors import CheckpointError
-from models.readers.sources import Source, locate
 from models.readers.tensors import read_tensors
+from models.sources import CheckpointError, Source, locate
 
 __all__ = ["CheckpointError", "Source", "load", "locate", "read"]
 

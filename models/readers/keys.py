@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from models.readers.errors import CheckpointError
+from models.sources import CheckpointError
 
 # (public, own): names of a module or a tensor; `{}` stands for a number, which both have.
 Rules = Sequence[tuple[str, str]]

@@ -11,9 +11,8 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from models.openlrm import DINOV2, FIELD, OpenLRM, OpenLRMConfig
-from models.readers.errors import CheckpointError
 from models.readers.keys import KeyMap, assign, count, field_rules, shape_of
-from models.readers.sources import Source
+from models.sources import CheckpointError, Source
 from models.vit import ViTConfig
 
 DESCRIPTION = "OpenLRM 1.1 (config.json + model.safetensors)"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from models.families import build
-from models.readers.errors import CheckpointError
 from models.readers.keys import KeyMap, assign
-from models.readers.sources import Source
+from models.sources import CheckpointError, Source
 
 DESCRIPTION = 'lrm-sdk (config.json with a "family")'
 

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from models.readers.errors import CheckpointError
+from models.sources import CheckpointError
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

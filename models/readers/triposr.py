@@ -12,9 +12,8 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from models.readers.errors import CheckpointError
 from models.readers.keys import KeyMap, assign, count, field_rules, shape_of
-from models.readers.sources import Source
+from models.sources import CheckpointError, Source
 from models.triposr import DINO, FIELD, TripoSR, TripoSRConfig
 from models.vit import ViTConfig
 

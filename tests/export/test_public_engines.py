@@ -180,5 +180,6 @@ def test_full_sizes_build_verify_and_run(name, tmp_path):
     planes, expected = scene.planes[:, :, ::4, ::4], golden.arrays(name)["planes_sub"]
     assert np.linalg.norm(planes - expected) / np.linalg.norm(expected) <= 2e-5
     mesh = scene.mesh(resolution=48)
-    assert len(mesh.faces) > 1000 and np.abs(mesh.vertices).max() <= 1.0001
+    # Where the box cuts the surface it is closed a hundredth of a cell outside.
+    assert len(mesh.faces) > 1000 and np.abs(mesh.vertices).max() <= 1.001
     assert 0.01 < scene.render(size=(32, 32)).alpha.mean() <= 1

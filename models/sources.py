@@ -1,4 +1,7 @@
-"""Where a checkpoint lies: a folder, or a repository of the Hugging Face hub in the local cache."""
+"""Where a checkpoint lies: a folder, or a repository of the Hugging Face hub in the local cache.
+
+Needs no PyTorch, so that a build can fetch and refuse before it starts.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.readers.errors import CheckpointError
-
 CONFIGS = ("config.json", "config.yaml")
 WEIGHTS = ("model.safetensors", "model.ckpt")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be read; the message says what was expected, what came, what to do."""
 
 
 @dataclass(frozen=True)
