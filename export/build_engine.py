@@ -51,6 +51,7 @@ class BuildOptions:
     pictures: list[Path] = field(default_factory=list)
     revision: str | None = None  # of a hub id
     image_size: int | None = None  # where the checkpoint does not say it
+    camera_distance: float | None = None  # of OpenLRM's source camera
     force: bool = False
 
 
@@ -96,7 +97,7 @@ def _export(checkpoint: str, folder: Path, options: BuildOptions) -> None:
     command = [sys.executable, str(script), "--checkpoint", checkpoint, "--out", str(folder), "--no-compare"]
     chosen = {
         "--name": options.name, "--license": options.license, "--revision": options.revision,
-        "--image-size": options.image_size,
+        "--image-size": options.image_size, "--camera-distance": options.camera_distance,
     }  # fmt: skip
     command += [f"{flag}={value}" for flag, value in chosen.items() if value is not None]
     command += ["--pictures", *map(str, options.pictures)]
@@ -176,7 +177,7 @@ def main() -> None:
     report = Steps()
     options = BuildOptions(
         args.backend, args.precision, args.name, args.license, args.pictures, args.revision,
-        args.image_size, args.force,
+        args.image_size, args.camera_distance, args.force,
     )  # fmt: skip
     from lrm_sdk.errors import LrmError
 

@@ -36,6 +36,7 @@ class ExportOptions:
     pictures: list[Path] = field(default_factory=list)  # to compare on, besides a procedural one
     revision: str | None = None  # of a hub id
     image_size: int | None = None  # where the checkpoint does not say it
+    camera_distance: float | None = None  # of OpenLRM's source camera
     compare: bool = True  # with PyTorch, under ONNX Runtime
     force: bool = False  # replace what is there
 
@@ -49,12 +50,12 @@ def export_checkpoint(
     """
     from safetensors.numpy import save_file
 
-    from models.readers import read
+    from models.readers import ReadOptions, read
     from models.sources import locate
 
     extras = extras or ExportOptions()
     source = locate(checkpoint, revision=extras.revision)
-    network = read(source, image_size=extras.image_size)
+    network = read(source, ReadOptions(extras.image_size, extras.camera_distance))
     manifest = manifest_from_network(network, source, name=extras.name, license=extras.license)
     prepared = [procedural_picture(manifest), *load_pictures(extras.pictures, manifest)]
     references = make_references(network, prepared)
@@ -89,6 +90,7 @@ def main() -> None:
         args.pictures,
         args.revision,
         args.image_size,
+        args.camera_distance,
         not args.no_compare,
         args.force,
     )

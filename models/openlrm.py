@@ -23,6 +23,7 @@ UPSAMPLE = 2  # kernel and stride of the transposed convolution
 MLP_RATIO = 4
 # The camera that the public models expect the picture to come from: fx, fy, cx, cy in picture units.
 SOURCE_INTRINSICS = (0.75, 0.75, 0.5, 0.5)
+CAMERA_DISTANCE = 2.0
 
 DINOV2 = ViTConfig(
     width=768, depth=12, heads=12, patch_size=14, image_size=518, resampling="bicubic_antialias",
@@ -42,7 +43,9 @@ class OpenLRMConfig:
     depth: int = 12
     heads: int = 12
     camera_width: int = 1024
-    camera_distance: float = 2.0  # of the source camera from the object, if no other camera is given
+    camera_distance: float = (
+        CAMERA_DISTANCE  # of the source camera from the object, if no other camera is given
+    )
     plane_tokens: int = 32  # tokens along a plane's side
     plane_channels: int = 48
     field: FieldSpec = FIELD

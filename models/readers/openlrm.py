@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from models.openlrm import DINOV2, FIELD, OpenLRM, OpenLRMConfig
+from models.openlrm import CAMERA_DISTANCE, DINOV2, FIELD, OpenLRM, OpenLRMConfig
 from models.readers.keys import KeyMap, assign, count, field_rules, shape_of
+from models.readers.options import ReadOptions
 from models.sources import CheckpointError, Source
 from models.vit import ViTConfig
 
@@ -68,12 +69,12 @@ def matches(config: dict, tensors: dict[str, Tensor]) -> bool:
     return "upsampler.weight" in tensors or "encoder_model_name" in config
 
 
-def read(source: Source, tensors: dict[str, Tensor], image_size: int | None) -> nn.Module:
-    config = _configuration(source, tensors, image_size)
+def read(source: Source, tensors: dict[str, Tensor], options: ReadOptions) -> nn.Module:
+    config = _configuration(source, tensors, options)
     return assign(lambda: OpenLRM(config), tensors, KEYS, source.name)
 
 
-def _configuration(source: Source, tensors: dict[str, Tensor], image_size: int | None) -> OpenLRMConfig:
+def _configuration(source: Source, tensors: dict[str, Tensor], options: ReadOptions) -> OpenLRMConfig:
     values = source.config
 
     def get(name: str) -> int:
@@ -97,12 +98,13 @@ def _configuration(source: Source, tensors: dict[str, Tensor], image_size: int |
         )
     try:
         return OpenLRMConfig(
-            image_size=image_size or IMAGE_SIZES.get(get("transformer_dim"), DEFAULT_IMAGE_SIZE),
+            image_size=options.image_size or IMAGE_SIZES.get(get("transformer_dim"), DEFAULT_IMAGE_SIZE),
             encoder=encoder,
             width=get("transformer_dim"),
             depth=get("transformer_layers"),
             heads=get("transformer_heads"),
             camera_width=get("camera_embed_dim"),
+            camera_distance=options.camera_distance or CAMERA_DISTANCE,
             plane_tokens=get("triplane_low_res"),
             plane_channels=channels,
             field=replace(FIELD, widths=(3 * channels, *_hidden(tensors), 4)),

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from models.families import build
 from models.readers.keys import KeyMap, assign
+from models.readers.options import ReadOptions
 from models.sources import CheckpointError, Source
 
 DESCRIPTION = 'lrm-sdk (config.json with a "family")'
@@ -15,9 +16,10 @@ def matches(config: dict, tensors: dict[str, Tensor]) -> bool:
     return "family" in config
 
 
-def read(source: Source, tensors: dict[str, Tensor], image_size: int | None) -> nn.Module:
-    if image_size not in (None, source.config.get("config", {}).get("image_size")):
-        raise CheckpointError(f"{source.name}: image_size: its config.json says it; leave it out")
+def read(source: Source, tensors: dict[str, Tensor], options: ReadOptions) -> nn.Module:
+    for name, value in vars(options).items():
+        if value is not None:
+            raise CheckpointError(f"{source.name}: {name}: its config.json says what it takes; leave it out")
 
     def network() -> nn.Module:
         try:

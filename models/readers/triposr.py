@@ -13,6 +13,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from models.readers.keys import KeyMap, assign, count, field_rules, shape_of
+from models.readers.options import ReadOptions
 from models.sources import CheckpointError, Source
 from models.triposr import DINO, FIELD, TripoSR, TripoSRConfig
 from models.vit import ViTConfig
@@ -65,10 +66,12 @@ def matches(config: dict, tensors: dict[str, Tensor]) -> bool:
     return "tokenizer.embeddings" in tensors or "image_tokenizer_cls" in config
 
 
-def read(source: Source, tensors: dict[str, Tensor], image_size: int | None) -> nn.Module:
+def read(source: Source, tensors: dict[str, Tensor], options: ReadOptions) -> nn.Module:
     config = _configuration(source, tensors)
-    if image_size is not None:
-        config = replace(config, image_size=image_size)
+    if options.camera_distance is not None:
+        raise CheckpointError(f"{source.name}: camera_distance: TripoSR takes no camera; leave it out")
+    if options.image_size is not None:
+        config = replace(config, image_size=options.image_size)
     return assign(lambda: TripoSR(config), tensors, KEYS, source.name, unused=UNUSED)
 
 

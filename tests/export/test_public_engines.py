@@ -18,6 +18,7 @@ from export.folding import folded
 from export.onnx_from_torch import OnnxOptions, export_onnx
 from lrm_sdk import Camera, Reconstructor
 from lrm_sdk.verify import verify_engine
+from models.readers import ReadOptions
 from tests.models import golden
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +78,24 @@ def test_the_manifest_says_what_the_family_means(built):
     assert manifest["mesh"]["threshold"] == (25.0 if tripo else 3.0)
 
 
+def test_the_source_camera_is_an_option_of_the_engine(built, tmp_path):
+    """Recorded in the manifest, and the planes are those of PyTorch with that camera."""
+    name, folder, _ = built
+    if name.startswith("triposr"):
+        pytest.skip("TripoSR takes no camera")
+    options = BuildOptions(image_size=golden.describe(name)["source_size"], camera_distance=1.5)
+    manifest = build_engine(tmp_path / "near.lrm", checkpoint=folder.parent / "checkpoint", options=options)
+    assert manifest["input"]["camera"][7] == -1.5 and manifest["verification"]["passed"]
+    planes = []
+    for engine in (folder, tmp_path / "near.lrm"):
+        with Reconstructor(engine) as rec:
+            planes.append(rec.run(golden.GOLDEN / "input.png", subject="whole").planes)
+    change = np.linalg.norm(planes[1] - planes[0]) / np.linalg.norm(planes[0])
+    sensitivity = golden.describe(name)["sensitivity"]
+    about = "source camera distance 1.5, relative l2 change of the planes"
+    assert change == pytest.approx(sensitivity[about], rel=0.01)
+
+
 def test_nothing_that_is_constant_is_left_in_the_graph(built, tmp_path):
     """OpenLRM's modulation and camera embedding, TripoSR's first self-attention."""
     name, folder, _ = built
@@ -96,7 +115,7 @@ def test_nothing_that_is_constant_is_left_in_the_graph(built, tmp_path):
 @pytest.mark.parametrize("name", SMALL)
 def test_folding_changes_nothing_and_is_undone(name, tmp_path):
     checkpoint = golden.write_checkpoint(name, tmp_path)
-    network = models.load(checkpoint, image_size=golden.describe(name).get("source_size"))
+    network = models.load(checkpoint, options=ReadOptions(golden.describe(name).get("source_size")))
     before = {k: id(m) for k, m in network.named_modules()}
     image = torch.rand(2, 3, network.config.image_size, network.config.image_size)
     with torch.no_grad():
@@ -113,7 +132,7 @@ def test_half_precision_graphs_for_gpus(name, tmp_path):
     import onnxruntime
 
     checkpoint = golden.write_checkpoint(name, tmp_path / "c")
-    network = models.load(checkpoint, image_size=golden.describe(name).get("source_size"))
+    network = models.load(checkpoint, options=ReadOptions(golden.describe(name).get("source_size")))
     image = torch.rand(1, 3, network.config.image_size, network.config.image_size)
     with torch.no_grad():
         expected = network(image).numpy()

@@ -14,6 +14,7 @@ from lrm_sdk.engine_schema import InputSpec
 from lrm_sdk.images import load_image
 from lrm_sdk.preprocess import prepare
 from models.openlrm import source_camera
+from models.readers import ReadOptions
 from tests.models import golden
 
 SMALL = ("triposr-mini", "openlrm-mini")
@@ -22,8 +23,8 @@ FULL = ("triposr", "openlrm-small", "openlrm-base")
 TOLERANCE = (2e-5, 3e-4)
 
 
-def load(name: str, folder: Path, **options) -> nn.Module:
-    return models.load(golden.write_checkpoint(name, folder), **options)
+def load(name: str, folder: Path, image_size: int | None = None) -> nn.Module:
+    return models.load(golden.write_checkpoint(name, folder), options=ReadOptions(image_size))
 
 
 def image_size(name: str) -> int | None:
@@ -33,7 +34,7 @@ def image_size(name: str) -> int | None:
 @pytest.fixture(scope="module", params=SMALL)
 def small(request, tmp_path_factory) -> tuple[str, nn.Module]:
     folder = tmp_path_factory.mktemp(request.param)
-    return request.param, load(request.param, folder, image_size=image_size(request.param))
+    return request.param, load(request.param, folder, image_size(request.param))
 
 
 def picture(network: nn.Module) -> torch.Tensor:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import models
 from models import checkpoint
-from models.readers import CheckpointError, openlrm, triposr
+from models.readers import CheckpointError, ReadOptions, openlrm, triposr
 from models.readers.triposr import resolve_references
 from tests.models import golden
 from tests.models.test_networks import small_lrm
@@ -124,17 +124,17 @@ def test_other_sizes_of_the_families(tmp_path):
         "transformer_dim": 48, "transformer_layers": 1, "transformer_heads": 3, "camera_embed_dim": 20,
         "encoder_feat_dim": 64, "triplane_low_res": 4, "triplane_dim": 5, "rendering_samples_per_ray": 96,
     }  # fmt: skip
-    check_other(tmp_path / "b", network, tensors, config, "config.json", image_size=56)
+    check_other(tmp_path / "b", network, tensors, config, "config.json", ReadOptions(image_size=56))
 
 
-def check_other(folder, network, tensors, config, name, **options) -> None:
+def check_other(folder, network, tensors, config, name, options=None) -> None:
     folder.mkdir()
     (folder / name).write_text(json.dumps(config))
     if name == "config.yaml":
         torch.save({k: v.contiguous() for k, v in tensors.items()}, folder / "model.ckpt")
     else:
         save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "model.safetensors")
-    again = models.load(folder, **options)
+    again = models.load(folder, options=options)
     assert again.config == network.config
     image = torch.rand(1, 3, network.config.image_size, network.config.image_size)
     with torch.no_grad():
@@ -188,6 +188,18 @@ def test_openlrm_configuration_errors(open_lrm):
     rewrite_config(open_lrm, lambda c: c.update(encoder_type="dino"))
     with pytest.raises(CheckpointError, match="encoder_type: expected dinov2"):
         models.load(open_lrm)
+
+
+def test_options_that_a_family_does_not_take(tripo, open_lrm, tmp_path):
+    assert models.load(open_lrm, options=ReadOptions(224, 1.5)).config.camera_distance == 1.5
+    assert models.load(tripo, options=ReadOptions(64)).config.image_size == 64
+    with pytest.raises(CheckpointError, match="TripoSR takes no camera"):
+        models.load(tripo, options=ReadOptions(camera_distance=1.5))
+    checkpoint.save(small_lrm(), tmp_path / "own")
+    with pytest.raises(CheckpointError, match=r"image_size: its config\.json says"):
+        models.load(tmp_path / "own", options=ReadOptions(64))
+    with pytest.raises(ValueError, match="camera_distance: expected a number above 0, got -1"):
+        ReadOptions(camera_distance=-1)
 
 
 def test_interpolations_of_the_yaml():
