@@ -2,7 +2,7 @@
 
     float32       as exported
     bfloat16      weights in bfloat16: half the file; computed in float32
-    int8          weights of matrix products in 8 bits, a scale for every 32: a quarter of file and memory
+    int8          weights of matrix products in 8 bits, a scale for every 16: a third of the file
     int8-dynamic  8-bit activations too, a scale for each tensor: faster, less exact
 
 Attention and convolutions stay float32 in all of them.
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 PRECISIONS = ("float32", "bfloat16", "int8", "int8-dynamic")
-BLOCK = 32  # weights that share a scale; of 32 and 64 the more exact, at the same speed
+BLOCK = 16  # weights that share a scale; 32 makes a file 10 % smaller and loses 1 dB
 
 
 def build(onnx_path: Path, folder: Path, precision: str, report: Callable[[str], None]) -> list[dict]:
