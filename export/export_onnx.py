@@ -3,7 +3,7 @@
     python export/export_onnx.py --checkpoint models/lrm-tiny --out models/lrm-tiny/onnx
     python export/export_onnx.py --checkpoint stabilityai/TripoSR --out triposr-onnx
 
-The ONNX is checked (onnx.checker, shape inference) and compared with PyTorch on random and real
+The ONNX is checked (onnx.checker, shape inference) and compared with PyTorch on procedural and real
 pictures before anything is written to --out.
 """
 
