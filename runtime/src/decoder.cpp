@@ -47,13 +47,44 @@ const Kernel* choose_kernel() {
   return best;
 }
 
-// One layer as panels of kernel_rows rows: [panel, inputs, kernel_rows].
-void write_panels(const float* weights, int inputs, int outputs, float scale, float* panels) {
-  for (int row = 0; row < outputs; ++row) {
-    float* panel = panels + as_size(row / kernel_rows) * as_size(inputs * kernel_rows);
-    for (int k = 0; k < inputs; ++k) {
+// A matrix, row r and column k at weights[r * row_step + k * column_step], as panels of kernel_rows
+// rows: [panel, columns, kernel_rows].
+void write_panels(const float* weights, int rows, int columns, int row_step, int column_step,
+                  float* panels) {
+  for (int row = 0; row < rows; ++row) {
+    float* panel = panels + as_size(row / kernel_rows) * as_size(columns * kernel_rows);
+    for (int k = 0; k < columns; ++k) {
       panel[k * kernel_rows + row % kernel_rows] =
-          weights[as_size(row) * as_size(inputs) + as_size(k)] * scale;
+          weights[as_size(row) * as_size(row_step) + as_size(k) * as_size(column_step)];
+    }
+  }
+}
+
+// The columns of the first layer that one plane's channels meet, [channels, stride], zero padded.
+AlignedFloats plane_columns(const lrm_field_options& o, const float* weights, int plane,
+                            std::size_t stride) {
+  const auto channels = as_size(o.plane_channels), inputs = as_size(o.layer_widths[0]);
+  const std::size_t first = o.reduction == LRM_REDUCTION_CONCAT ? as_size(plane) * channels : 0;
+  const float scale = o.reduction == LRM_REDUCTION_MEAN ? 1.0f / 3.0f : 1.0f;
+  AlignedFloats columns(channels * stride);
+  for (std::size_t row = 0; row < as_size(o.layer_widths[1]); ++row) {
+    for (std::size_t c = 0; c < channels; ++c) {
+      columns.data()[c * stride + row] = weights[row * inputs + first + c] * scale;
+    }
+  }
+  return columns;
+}
+
+// A line of texels times one plane's columns. texels [channels, count], channels `step` apart;
+// projected [count, stride], zeroed.
+void project_line(const float* texels, std::size_t step, std::size_t count, std::size_t channels,
+                  const float* columns, std::size_t stride, float* projected) {
+  for (std::size_t i = 0; i < count; ++i) {
+    float* sums = projected + i * stride;
+    for (std::size_t c = 0; c < channels; ++c) {
+      const float value = texels[c * step + i];
+      const float* column = columns + c * stride;
+      for (std::size_t row = 0; row < stride; ++row) sums[row] += value * column[row];
     }
   }
 }
@@ -78,8 +109,7 @@ Decoder::Decoder(const lrm_field_options& options, const float* planes, const fl
   const bool align = options.align_corners != 0;
   const TexelMap columns = texel_map(options.plane_width, options.radius, align);
   const TexelMap rows = texel_map(options.plane_height, options.radius, align);
-  model_.channels = options.plane_channels;
-  model_.channel_stride = round_up(options.plane_channels, kernel_max_lanes);
+  model_.channel_stride = round_up(options.layer_widths[1], kernel_max_lanes);
   model_.height = options.plane_height;
   model_.width = options.plane_width;
   std::memcpy(model_.axes, options.axes, sizeof model_.axes);
@@ -87,76 +117,96 @@ Decoder::Decoder(const lrm_field_options& options, const float* planes, const fl
   model_.column_offset = columns.offset;
   model_.row_scale = rows.scale;
   model_.row_offset = rows.offset;
-  model_.concat = options.reduction == LRM_REDUCTION_CONCAT;
   model_.silu = options.activation == LRM_ACTIVATION_SILU;
   model_.density_activation = options.density_activation;
   model_.density_bias = options.density_bias;
   model_.color_widen = options.color_widen;
   constant_beyond_ = std::max(lrm::constant_beyond(columns, options.plane_width),
                               lrm::constant_beyond(rows, options.plane_height));
-  copy_planes(planes);
+  project_planes(options, planes, weights[0], biases[0]);
   copy_layers(options, weights, biases);
 }
 
-// [3, C, H, W] -> channel-last with a border of one zero texel and zero padded channels.
-void Decoder::copy_planes(const float* planes) {
+// [3, C, H, W] -> the first layer's products, channel-last, with a border of one zero texel.
+void Decoder::project_planes(const lrm_field_options& options, const float* planes,
+                             const float* weights, const float* bias) {
   const std::size_t height = as_size(model_.height), width = as_size(model_.width);
+  const std::size_t channels = as_size(options.plane_channels);
   const std::size_t stride = as_size(model_.channel_stride);
   const std::size_t plane_floats = (height + 2) * (width + 2) * stride;
   planes_ = AlignedFloats(3 * plane_floats);
-  for (std::size_t plane = 0; plane < 3; ++plane) {
-    float* target = planes_.data() + plane * plane_floats;
+  for (int plane = 0; plane < 3; ++plane) {
+    const AlignedFloats columns = plane_columns(options, weights, plane, stride);
+    const float* source = planes + as_size(plane) * channels * height * width;
+    float* target = planes_.data() + as_size(plane) * plane_floats;
     model_.planes[plane] = target;
-    for (std::size_t c = 0; c < as_size(model_.channels); ++c) {
-      for (std::size_t row = 0; row < height; ++row) {
-        float* texel = target + ((row + 1) * (width + 2) + 1) * stride + c;
-        for (std::size_t column = 0; column < width; ++column) texel[column * stride] = *planes++;
-      }
+    for (std::size_t row = 0; row < height; ++row) {
+      project_line(source + row * width, height * width, width, channels, columns.data(), stride,
+                   target + ((row + 1) * (width + 2) + 1) * stride);
     }
   }
+  first_bias_ = AlignedFloats(stride);
+  if (bias != nullptr) std::copy_n(bias, options.layer_widths[1], first_bias_.data());
+  model_.first_bias = first_bias_.data();
 }
 
 void Decoder::copy_layers(const lrm_field_options& options, const float* const* weights,
                           const float* const* biases) {
-  const int32_t* widths = options.layer_widths;
-  const int count = options.layer_count;
-  std::size_t floats = as_size(widths[count - 1]);  // the density row
+  const int32_t* widths = options.layer_widths + 1;
+  const int count = options.layer_count - 1;
+  std::size_t floats = as_size(widths[std::max(count - 1, 0)]);  // the density row
   for (int i = 0; i < count; ++i) {
-    floats += as_size(round_up(widths[i + 1], kernel_rows)) * as_size(widths[i] + 1);
+    const int inputs = round_up(widths[i], kernel_rows),
+              outputs = round_up(widths[i + 1], kernel_rows);
+    floats += as_size(outputs) * as_size(widths[i] + 1) + as_size(inputs) * as_size(widths[i + 1]);
   }
   layers_ = AlignedFloats(floats);
   float* next = layers_.data();
-  int rows = 3 * model_.channels + kernel_max_lanes;
+  int rows = model_.channel_stride;
   for (int i = 0; i < count; ++i) {
     const int inputs = widths[i], outputs = widths[i + 1];
     const int padded = round_up(outputs, kernel_rows);
-    const bool mean = i == 0 && options.reduction == LRM_REDUCTION_MEAN;
     float* panels = next;
-    float* bias = panels + as_size(padded) * as_size(inputs);
+    float* transposed = panels + as_size(padded) * as_size(inputs);
+    float* bias = transposed + as_size(round_up(inputs, kernel_rows)) * as_size(outputs);
     next = bias + padded;
-    write_panels(weights[i], inputs, outputs, mean ? 1.0f / 3.0f : 1.0f, panels);
-    if (biases[i] != nullptr) std::copy_n(biases[i], outputs, bias);
-    model_.layers[i] = {panels, bias, inputs, outputs};
+    write_panels(weights[i + 1], outputs, inputs, inputs, 1, panels);
+    write_panels(weights[i + 1], inputs, outputs, 1, inputs, transposed);
+    if (biases[i + 1] != nullptr) std::copy_n(biases[i + 1], outputs, bias);
+    model_.layers[i] = {panels, transposed, bias, inputs, outputs};
     rows = std::max(rows, padded);
   }
   model_.layer_count = count;
-  // A single layer reads the features themselves, so a mean counts for the density row as well.
-  const bool mean = count == 1 && options.reduction == LRM_REDUCTION_MEAN;
-  for (int k = 0; k < widths[count - 1]; ++k) {
-    next[k] = weights[count - 1][k] * (mean ? 1.0f / 3.0f : 1.0f);
-  }
+  if (count > 0) std::copy_n(weights[count], widths[count - 1], next);
   model_.density_row = next;
   model_.buffer_rows = rows;
+  model_.slope_rows = rows;
 }
 
-void Decoder::evaluate(const float* xyz, std::size_t n, Output output, float* density,
-                       float* rgb) const {
-  AlignedFloats scratch(2 * as_size(model_.buffer_rows) * kernel_block);
+void Decoder::evaluate(const float* xyz, std::size_t n, Decoded decoded) const {
+  int rows = 2 * model_.buffer_rows;
+  if (decoded.gradient != nullptr) rows += (model_.layer_count + 1) * model_.slope_rows;
+  AlignedFloats scratch(as_size(rows) * kernel_block);
   for (std::size_t i = 0; i < n; i += kernel_block) {
     const int count = static_cast<int>(std::min<std::size_t>(n - i, kernel_block));
-    kernel_->decode(model_, xyz + 3 * i, count, output, density + i,
-                    rgb == nullptr ? nullptr : rgb + 3 * i, scratch.data());
+    kernel_->decode(model_, xyz + 3 * i, count, decoded, scratch.data());
+    if (decoded.density != nullptr) decoded.density += count;
+    if (decoded.rgb != nullptr) decoded.rgb += 3 * count;
+    if (decoded.gradient != nullptr) decoded.gradient += 3 * count;
   }
+}
+
+void Decoder::raw_density(const float* xyz, std::size_t n, float* raw) const {
+  Decoded decoded;
+  decoded.density = raw;
+  evaluate(xyz, n, decoded);
+}
+
+void Decoder::density(const float* xyz, std::size_t n, float* density) const {
+  Decoded decoded;
+  decoded.density = density;
+  decoded.activate = true;
+  evaluate(xyz, n, decoded);
 }
 
 float Decoder::raw_for_density(float density) const {

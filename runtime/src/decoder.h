@@ -32,8 +32,11 @@ class Decoder {
   Decoder(const lrm_field_options& options, const float* planes, const float* const* weights,
           const float* const* biases);
 
-  // xyz [n, 3] native; density [n]; rgb [n, 3] (kDensityAndColor only). On the calling thread.
-  void evaluate(const float* xyz, std::size_t n, Output output, float* density, float* rgb) const;
+  // xyz [n, 3] native; `decoded` has arrays of n. On the calling thread.
+  void evaluate(const float* xyz, std::size_t n, Decoded decoded) const;
+
+  void raw_density(const float* xyz, std::size_t n, float* raw) const;
+  void density(const float* xyz, std::size_t n, float* density) const;
 
   int plane_width() const { return model_.width; }
   int plane_height() const { return model_.height; }
@@ -45,13 +48,15 @@ class Decoder {
   float constant_beyond() const { return constant_beyond_; }
 
  private:
-  void copy_planes(const float* planes);
+  void project_planes(const lrm_field_options& options, const float* planes, const float* weights,
+                      const float* bias);
   void copy_layers(const lrm_field_options& options, const float* const* weights,
                    const float* const* biases);
 
   KernelModel model_{};
   const Kernel* kernel_;
   AlignedFloats planes_;
+  AlignedFloats first_bias_;
   AlignedFloats layers_;
   float constant_beyond_;
 };

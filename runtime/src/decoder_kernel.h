@@ -18,39 +18,48 @@ constexpr int kernel_max_lanes = 16;
 
 constexpr int kernel_max_layers = 32;
 
-enum class Output { kRawDensity, kDensity, kDensityAndColor };
-
 struct KernelLayer {
-  const float* panels;  // [ceil(outputs / kernel_rows), inputs, kernel_rows], zero padded
-  const float* bias;    // [outputs padded to kernel_rows]
+  const float* panels;      // [ceil(outputs / kernel_rows), inputs, kernel_rows], zero padded
+  const float* transposed;  // [ceil(inputs / kernel_rows), outputs, kernel_rows], zero padded
+  const float* bias;        // [outputs padded to kernel_rows]
   int inputs;
   int outputs;
 };
 
 struct KernelModel {
-  const float* planes[3];  // each [height + 2, width + 2, channel_stride] with a zero border
-  int channels;
-  int channel_stride;
+  // Each [height + 2, width + 2, channel_stride] with a zero border: the first layer's products
+  // with the planes' texels. That layer's sum over the planes is what the others begin with.
+  const float* planes[3];
+  const float* first_bias;  // [channel_stride]
+  int channel_stride;       // outputs of the first layer, padded
   int height;
   int width;
   int axes[3][2];
   float column_scale, column_offset;
   float row_scale, row_offset;
-  bool concat;  // otherwise the planes are summed; a mean is folded into the first layer
-  bool silu;    // otherwise ReLU
+  bool silu;  // otherwise ReLU
   int density_activation;
   float density_bias;
   float color_widen;
-  int layer_count;
+  int layer_count;  // after the first
   KernelLayer layers[kernel_max_layers];
   const float* density_row;  // the last layer's first row alone, [inputs]
-  int buffer_rows;           // rows of kernel_block floats in each of the two scratch buffers
+  int buffer_rows;           // rows of kernel_block floats in each of two scratch buffers
+  int slope_rows;            // and in each of the layers' blocks of slopes, for gradients
 };
 
-// Decodes up to kernel_block points. xyz [count, 3]; density [count]; rgb [count, 3], only for
-// kDensityAndColor. scratch: kernel_scratch_floats(model), aligned to 64 bytes.
+// What decode gives; NULL where it is not wanted.
+struct Decoded {
+  float* density = nullptr;   // [count]
+  bool activate = false;      // density as the field means it, otherwise raw
+  float* rgb = nullptr;       // [count, 3]
+  float* gradient = nullptr;  // [count, 3] of raw density, per native unit
+};
+
+// Decodes up to kernel_block points. xyz [count, 3]. scratch, aligned to 64 bytes: 2 buffer_rows
+// rows, and for a gradient (layer_count + 1) slope_rows more.
 using KernelFunction = void (*)(const KernelModel& model, const float* xyz, int count,
-                                Output output, float* density, float* rgb, float* scratch);
+                                const Decoded& decoded, float* scratch);
 
 struct Kernel {
   const char* name;

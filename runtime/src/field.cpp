@@ -37,11 +37,15 @@ Field::Field(const lrm_field_options& options, const float* planes, const float*
       decoder_(options, planes, weights, biases) {}
 
 void Field::density(const float* xyz, std::size_t n, float* density) const {
-  decoder_.evaluate(xyz, n, Output::kDensity, density, nullptr);
+  decoder_.density(xyz, n, density);
 }
 
 void Field::query(const float* xyz, std::size_t n, float* density, float* rgb) const {
-  decoder_.evaluate(xyz, n, Output::kDensityAndColor, density, rgb);
+  Decoded decoded;
+  decoded.density = density;
+  decoded.activate = true;
+  decoded.rgb = rgb;
+  decoder_.evaluate(xyz, n, decoded);
 }
 
 void Field::density_parallel(const float* xyz, std::size_t n, float* density,
@@ -58,7 +62,7 @@ void Field::query_parallel(const float* xyz, std::size_t n, float* density, floa
   });
 }
 
-void Field::grid(double half, int resolution, Output output, float* values,
+void Field::grid(double half, int resolution, bool activate, float* values,
                  const Progress& progress) const {
   const auto n = static_cast<std::size_t>(resolution);
   const std::size_t lines_per_task = std::max<std::size_t>(points_per_task / n, 1);
@@ -72,13 +76,16 @@ void Field::grid(double half, int resolution, Output output, float* values,
         for (std::size_t i = 0; i < lines; ++i) {
           grid_line(half, resolution, first + i, xyz.data() + 3 * n * i);
         }
-        decoder_.evaluate(xyz.data(), n * lines, output, values + n * first, nullptr);
+        Decoded decoded;
+        decoded.density = values + n * first;
+        decoded.activate = activate;
+        decoder_.evaluate(xyz.data(), n * lines, decoded);
       },
       progress);
 }
 
 void Field::density_grid(int resolution, float* density, const Progress& progress) const {
-  grid(static_cast<double>(radius_), resolution, Output::kDensity, density, progress);
+  grid(static_cast<double>(radius_), resolution, true, density, progress);
 }
 
 const Lattice& Field::lattice(const Progress& progress) const {

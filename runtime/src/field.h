@@ -41,8 +41,8 @@ class Field {
   // The grid of lrm_field_density_grid, [n, n, n], z fastest.
   void density_grid(int resolution, float* density, const Progress& progress = {}) const;
 
-  // Any output of the decoder at the points of the cube [-half, half]^3 with resolution^3 nodes.
-  void grid(double half, int resolution, Output output, float* values,
+  // Density, raw or activated, at the points of the cube [-half, half]^3 with resolution^3 nodes.
+  void grid(double half, int resolution, bool activate, float* values,
             const Progress& progress = {}) const;
 
   // A coarse look at the whole field, made on first use and kept. Reports progress only when it

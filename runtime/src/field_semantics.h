@@ -72,6 +72,12 @@ LRM_HOST_DEVICE typename Math::Real silu(typename Math::Real x) {
 }
 
 template <class Math>
+LRM_HOST_DEVICE typename Math::Real silu_slope(typename Math::Real x) {
+  const typename Math::Real s = sigmoid<Math>(x);
+  return s * (1.0f + x * (1.0f - s));
+}
+
+template <class Math>
 LRM_HOST_DEVICE typename Math::Real relu(typename Math::Real x) {
   return Math::max(x, Math::constant(0.0f));
 }

@@ -92,8 +92,8 @@ Lattice make_lattice(const Field& field, const Progress& progress) {
   lattice.spacing = 2.0f * lattice.extent / static_cast<float>(lattice.cells);
   const auto nodes = static_cast<std::size_t>(lattice.nodes());
   lattice.raw.resize(nodes * nodes * nodes);
-  field.grid(static_cast<double>(lattice.extent), lattice.nodes(), Output::kRawDensity,
-             lattice.raw.data(), progress);
+  field.grid(static_cast<double>(lattice.extent), lattice.nodes(), false, lattice.raw.data(),
+             progress);
   lattice.margin = corner_maximum(node_curvature(lattice), lattice.cells);
   for (float& margin : lattice.margin) margin *= margin_per_curvature;
   lattice.bound = corner_maximum(lattice.raw, lattice.cells);

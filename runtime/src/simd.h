@@ -63,6 +63,9 @@ inline Vector maximum(Vector a, Vector b) {
 #endif
 }
 
+// 1 where x > 0, elsewhere 0.
+inline Vector positive(Vector x) { return -__builtin_convertvector(x > splat(0.0f), Vector); }
+
 // The lower of the two texels that a clamped coordinate in [-1, size] interpolates between, in
 // [-1, size - 1], and how far from it the coordinate lies.
 inline IntVector base_texel(Vector x, int size, Vector* fraction) {

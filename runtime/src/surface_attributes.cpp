@@ -9,34 +9,7 @@
 namespace lrm {
 namespace {
 
-constexpr std::size_t vertices_per_task = 4 * kernel_block;
-
-template <class Body>  // body(first vertex, count)
-void for_vertices(std::size_t n, int threads, const Progress& progress, const Body& body) {
-  parallel_for(
-      threads, (n + vertices_per_task - 1) / vertices_per_task,
-      [&](std::size_t task, int) {
-        const std::size_t first = task * vertices_per_task;
-        body(first, std::min(vertices_per_task, n - first));
-      },
-      progress);
-}
-
-// Six points around each vertex: + and - along x, y, z.
-std::vector<float> star_points(const float* vertices, std::size_t n, float reach) {
-  std::vector<float> xyz;
-  xyz.reserve(18 * n);
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t axis = 0; axis < 3; ++axis) {
-      for (float offset : {reach, -reach}) {
-        for (std::size_t a = 0; a < 3; ++a) {
-          xyz.push_back(vertices[3 * i + a] + (a == axis ? offset : 0.0f));
-        }
-      }
-    }
-  }
-  return xyz;
-}
+constexpr std::size_t vertices_per_task = 8 * kernel_block;
 
 bool normalize(const double vector[3], float* unit) {
   const double length = std::hypot(vector[0], vector[1], vector[2]);
@@ -53,6 +26,14 @@ void edge_direction(const SurfaceEdge& edge, float* unit) {
 
 bool is_border(const SurfaceEdge& edge) {
   return edge.low == padding_value || edge.high == padding_value;
+}
+
+// A gradient in place to a normal. False if it vanishes: then it is the edge's direction.
+bool to_normal(const SurfaceEdge& edge, float* vector) {
+  const double descent[3] = {-static_cast<double>(vector[0]), -static_cast<double>(vector[1]),
+                             -static_cast<double>(vector[2])};
+  edge_direction(edge, vector);
+  return is_border(edge) || normalize(descent, vector);
 }
 
 // Twice the face's area along its normal.
@@ -87,50 +68,41 @@ void use_face_normals(const SurfaceMesh& mesh, const std::vector<std::uint32_t>&
   }
 }
 
-}  // namespace
-
-std::vector<float> field_normals(const SurfaceGrid& grid, const std::vector<SurfaceEdge>& edges,
-                                 const SurfaceMesh& mesh, SurfaceSampler& sampler,
-                                 const Progress& progress) {
-  std::vector<float> normals(mesh.vertices.size());
-  std::vector<char> has_gradient(edges.size(), 1);
-  const Decoder& decoder = sampler.field().decoder();
-  const auto reach = static_cast<float>(0.5 * grid.cell_size());
-  const int threads = sampler.field().thread_count();
-  for_vertices(edges.size(), threads, progress, [&](std::size_t first, std::size_t count) {
-    const std::vector<float> xyz = star_points(&mesh.vertices[3 * first], count, reach);
-    std::vector<float> raw(6 * count);
-    decoder.evaluate(xyz.data(), raw.size(), Output::kRawDensity, raw.data(), nullptr);
-    for (std::size_t i = 0; i < count; ++i) {
-      float* normal = &normals[3 * (first + i)];
-      double descent[3];
-      for (std::size_t axis = 0; axis < 3; ++axis) {
-        const float* pair = &raw[6 * i + 2 * axis];
-        descent[axis] = static_cast<double>(pair[1]) - static_cast<double>(pair[0]);
-      }
-      edge_direction(edges[first + i], normal);
-      if (!is_border(edges[first + i])) has_gradient[first + i] = normalize(descent, normal);
-    }
-  });
-  sampler.count(6 * edges.size());
+void replace_lost(const std::vector<char>& has_gradient, SurfaceMesh* mesh) {
   std::vector<std::uint32_t> lost;
-  for (std::size_t i = 0; i < edges.size(); ++i) {
+  for (std::size_t i = 0; i < has_gradient.size(); ++i) {
     if (!has_gradient[i]) lost.push_back(static_cast<std::uint32_t>(i));
   }
-  if (!lost.empty()) use_face_normals(mesh, lost, normals);
-  return normals;
+  if (!lost.empty()) use_face_normals(*mesh, lost, mesh->normals);
 }
 
-std::vector<float> field_colors(const SurfaceMesh& mesh, SurfaceSampler& sampler,
-                                const Progress& progress) {
-  std::vector<float> colors(mesh.vertices.size());
-  std::vector<float> density(mesh.vertex_count());
-  sampler.field().query_parallel(mesh.vertices.data(), density.size(), density.data(),
-                                 colors.data(), progress);
-  sampler.count(density.size());
+}  // namespace
+
+void set_attributes(const std::vector<SurfaceEdge>& edges, bool normals, bool colors,
+                    SurfaceMesh* mesh, SurfaceSampler& sampler, const Progress& progress) {
+  if (!normals && !colors) return;
+  const std::size_t n = edges.size();
+  if (normals) mesh->normals.resize(3 * n);
+  if (colors) mesh->colors.resize(3 * n);
+  std::vector<char> has_gradient(n, 1);
+  parallel_for(
+      sampler.field().thread_count(), (n + vertices_per_task - 1) / vertices_per_task,
+      [&](std::size_t task, int) {
+        const std::size_t first = task * vertices_per_task;
+        const std::size_t count = std::min(vertices_per_task, n - first);
+        Decoded decoded;
+        if (normals) decoded.gradient = &mesh->normals[3 * first];
+        if (colors) decoded.rgb = &mesh->colors[3 * first];
+        sampler.field().decoder().evaluate(&mesh->vertices[3 * first], count, decoded);
+        for (std::size_t i = first; normals && i < first + count; ++i) {
+          has_gradient[i] = to_normal(edges[i], &mesh->normals[3 * i]);
+        }
+      },
+      progress);
+  sampler.count(n);
   // Written so that a NaN becomes 0.
-  for (float& value : colors) value = value > 0.0f ? std::min(value, 1.0f) : 0.0f;
-  return colors;
+  for (float& value : mesh->colors) value = value > 0.0f ? std::min(value, 1.0f) : 0.0f;
+  if (normals) replace_lost(has_gradient, mesh);
 }
 
 }  // namespace lrm

@@ -103,7 +103,7 @@ class Refiner {
     std::vector<float> raw(n);
     write_points(places, brackets, xyz);
     for (int step = 0; step < steps_; ++step) {
-      decoder_.evaluate(xyz, n, Output::kRawDensity, raw.data(), nullptr);
+      decoder_.raw_density(xyz, n, raw.data());
       for (std::size_t i = 0; i < n; ++i) {
         brackets[i].narrow(keep_off_ends(brackets[i].estimate()), bounded(difference(raw[i])));
       }
