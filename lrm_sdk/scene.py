@@ -117,7 +117,7 @@ class Scene:
         *,
         resolution: int | None = None,
         threshold: float | None = None,
-        refine_steps: int = 2,
+        refine_steps: int = 8,
         close_border: bool = True,
         normals: bool = True,
         colors: bool = True,
@@ -129,7 +129,8 @@ class Scene:
 
         resolution    grid points per axis, 2 to 2048; None: the engine's.
         threshold     density; None: the engine's.
-        refine_steps  root-finding steps per vertex on the true field; 0: classic marching cubes.
+        refine_steps  root-finding steps per vertex on the true field, at most (a vertex rests when a
+                      step moves it by less than 1/256 of its edge); 0: classic marching cubes.
         close_border  close the surface where it meets the box.
         max_bytes     bound on working memory; None: none.
         exhaustive    evaluate the whole grid, which also finds parts that the coarse pass misses.

@@ -129,7 +129,7 @@ class MeshOptions:
 
     resolution: int = 256  # grid points per axis
     threshold: float = 10.0  # density
-    refine_steps: int = 2
+    refine_steps: int = 8
     close_border: bool = True
     exhaustive: bool = False
     seed_stride: int = 0  # 0: chosen

@@ -197,7 +197,8 @@ typedef struct lrm_mesh_options {
   size_t struct_size; /* set by init */
   int32_t resolution; /* grid points per axis, 2..2048; default 256 */
   float threshold;    /* density of the surface, > 0; inside is density > threshold; default 10 */
-  int32_t refine_steps; /* root-finding steps per vertex on the true field, 0..16; default 2;
+  int32_t refine_steps; /* root-finding steps per vertex on the true field, at most, 0..16; default 8;
+                           a vertex rests when a step moves it by less than 1/256 of its edge.
                            0: linear interpolation between grid values (classic marching cubes) */
   int32_t close_border; /* 1, default: the box border closes the surface. 0: left open there */
   int32_t exhaustive;   /* 1: evaluate the dense grid (the judge). 0, the default: a coarse pass finds

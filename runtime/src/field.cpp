@@ -55,6 +55,13 @@ void Field::density_parallel(const float* xyz, std::size_t n, float* density,
   });
 }
 
+void Field::raw_density_parallel(const float* xyz, std::size_t n, float* raw,
+                                 const Progress& progress) const {
+  for_point_ranges(thread_count_, n, progress, [&](std::size_t first, std::size_t count) {
+    decoder_.raw_density(xyz + 3 * first, count, raw + first);
+  });
+}
+
 void Field::query_parallel(const float* xyz, std::size_t n, float* density, float* rgb,
                            const Progress& progress) const {
   for_point_ranges(thread_count_, n, progress, [&](std::size_t first, std::size_t count) {

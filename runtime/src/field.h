@@ -35,6 +35,8 @@ class Field {
   // The same on thread_count() threads.
   void density_parallel(const float* xyz, std::size_t n, float* density,
                         const Progress& progress = {}) const;
+  void raw_density_parallel(const float* xyz, std::size_t n, float* raw,
+                            const Progress& progress = {}) const;
   void query_parallel(const float* xyz, std::size_t n, float* density, float* rgb,
                       const Progress& progress = {}) const;
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "field.h"
+#include "lattice_refinement.h"
 
 namespace lrm {
 namespace {
@@ -93,11 +94,12 @@ Lattice make_lattice(const Field& field, const Progress& progress) {
   const auto nodes = static_cast<std::size_t>(lattice.nodes());
   lattice.raw.resize(nodes * nodes * nodes);
   field.grid(static_cast<double>(lattice.extent), lattice.nodes(), false, lattice.raw.data(),
-             progress);
+             progress.part(0.0f, 0.5f));
   lattice.margin = corner_maximum(node_curvature(lattice), lattice.cells);
   for (float& margin : lattice.margin) margin *= margin_per_curvature;
   lattice.bound = corner_maximum(lattice.raw, lattice.cells);
   for (std::size_t i = 0; i < lattice.bound.size(); ++i) lattice.bound[i] += lattice.margin[i];
+  refine_lattice(field, lattice, progress.part(0.5f, 1.0f));
   return lattice;
 }
 

@@ -8,7 +8,8 @@
 namespace lrm {
 
 // Raw density (before bias and activation) at nodes -extent + i * spacing on each axis, node
-// index (x * nodes + y) * nodes + z, cell index (x * cells + y) * cells + z.
+// index (x * nodes + y) * nodes + z, cell index (x * cells + y) * cells + z. Cells that may or may
+// not be empty, by what their corners show, are looked at again at twice the resolution.
 //
 // extent is a little more than the box's half side: beyond it the field no longer changes along
 // that axis (zero padding), so that clamping a position to the lattice covers all of space.
@@ -19,6 +20,8 @@ struct Lattice {
   std::vector<float> raw;     // [nodes, nodes, nodes]
   std::vector<float> margin;  // [cells, cells, cells] how far off interpolation may be, estimated
   std::vector<float> bound;   // [cells, cells, cells] largest corner + margin
+  std::vector<std::int32_t> block;  // [cells, cells, cells] the refined cell's place, or -1
+  std::vector<float> octant_bound;  // [blocks, 2, 2, 2] the same for each octant
 
   int nodes() const { return cells + 1; }
 
@@ -32,6 +35,11 @@ struct Lattice {
     const auto n = static_cast<std::size_t>(cells);
     const std::size_t cell = (x * n + y) * n + z;
     if (!(bound[cell] > limit)) return limit;
+    if (block[cell] >= 0) {
+      const int octant = (part[0] >= 0.5f) << 2 | (part[1] >= 0.5f) << 1 | (part[2] >= 0.5f);
+      return octant_bound[8 * static_cast<std::size_t>(block[cell]) +
+                          static_cast<std::size_t>(octant)];
+    }
     return interpolate(&raw[(x * (n + 1) + y) * (n + 1) + z], part) + margin[cell];
   }
 

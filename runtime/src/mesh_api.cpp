@@ -25,7 +25,7 @@ lrm_mesh_options default_mesh_options() {
   options.struct_size = sizeof options;
   options.resolution = 256;
   options.threshold = 10.0f;
-  options.refine_steps = 2;
+  options.refine_steps = 8;
   options.close_border = 1;
   options.normals = 1;
   options.colors = 1;

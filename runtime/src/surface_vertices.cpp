@@ -1,6 +1,7 @@
 #include "surface_vertices.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "parallel.h"
@@ -9,7 +10,11 @@ namespace lrm {
 namespace {
 
 // Vertices that a task refines: some milliseconds of work in whole SIMD blocks.
-constexpr std::size_t vertices_per_task = 8 * kernel_block;
+constexpr std::size_t vertices_per_task = 32 * kernel_block;
+
+// A vertex that an evaluation moves by less than this share of its edge is left there: the secant's
+// error falls faster than linearly, so that what remains is a small part of the move.
+constexpr double settled_move = 1.0 / 256;
 
 struct EdgePlace {
   int low[3];
@@ -69,7 +74,11 @@ class Bracket {
     at_[same] = at;
     value_[same] = value;
     last_ = same;
+    evaluated_ = at;
   }
+
+  // How far the estimate lies from the last point that was evaluated.
+  double last_move() const { return std::abs(estimate() - evaluated_); }
 
  private:
   // The end that stays a second time is given less weight, by the parabola through the last three
@@ -82,6 +91,7 @@ class Bracket {
   double at_[2] = {0.0, 1.0};
   double value_[2];
   int last_ = -1;
+  double evaluated_ = 0.0;
 };
 
 class Refiner {
@@ -93,22 +103,28 @@ class Refiner {
         threshold_(threshold),
         raw_threshold_(decoder.raw_for_density(threshold)) {}
 
-  void refine(const SurfaceEdge* edges, std::size_t n, float* xyz) const {
+  // Returns the number of evaluations.
+  std::size_t refine(const SurfaceEdge* edges, std::size_t n, float* xyz) const {
     std::vector<Bracket> brackets;
     std::vector<EdgePlace> places;
+    std::vector<std::size_t> open;
     for (std::size_t i = 0; i < n; ++i) {
       brackets.emplace_back(relative(edges[i].low), relative(edges[i].high));
       places.push_back(place_of(grid_, edges[i]));
+      if (!write_vertex(places[i], brackets[i], xyz + 3 * i)) open.push_back(i);
     }
-    std::vector<float> raw(n);
-    write_points(places, brackets, xyz);
-    for (int step = 0; step < steps_; ++step) {
-      decoder_.raw_density(xyz, n, raw.data());
-      for (std::size_t i = 0; i < n; ++i) {
-        brackets[i].narrow(keep_off_ends(brackets[i].estimate()), bounded(difference(raw[i])));
+    std::size_t evaluations = 0;
+    for (int step = 0; step < steps_ && !open.empty(); ++step) {
+      evaluations += open.size();
+      narrow(open, xyz, brackets);
+      std::size_t kept = 0;
+      for (const std::size_t i : open) {
+        write_vertex(places[i], brackets[i], xyz + 3 * i);
+        if (brackets[i].last_move() > settled_move) open[kept++] = i;
       }
-      write_points(places, brackets, xyz);
+      open.resize(kept);
     }
+    return evaluations;
   }
 
  private:
@@ -123,13 +139,24 @@ class Refiner {
     return density > threshold_ ? std::max(value, least) : std::min(value, -least);
   }
 
-  void write_points(const std::vector<EdgePlace>& places, const std::vector<Bracket>& brackets,
-                    float* xyz) const {
-    for (std::size_t i = 0; i < places.size(); ++i) {
-      double fraction = keep_off_ends(brackets[i].estimate());
-      border_fraction(places[i], &fraction);
-      write_point(grid_, places[i], fraction, xyz + 3 * i);
+  // Evaluates the open vertices where they are.
+  void narrow(const std::vector<std::size_t>& open, const float* xyz,
+              std::vector<Bracket>& brackets) const {
+    std::vector<float> at(3 * open.size()), raw(open.size());
+    for (std::size_t k = 0; k < open.size(); ++k) std::copy_n(xyz + 3 * open[k], 3, &at[3 * k]);
+    decoder_.raw_density(at.data(), raw.size(), raw.data());
+    for (std::size_t k = 0; k < open.size(); ++k) {
+      Bracket& bracket = brackets[open[k]];
+      bracket.narrow(keep_off_ends(bracket.estimate()), bounded(difference(raw[k])));
     }
+  }
+
+  // Returns whether the border decides where it lies.
+  bool write_vertex(const EdgePlace& place, const Bracket& bracket, float* xyz) const {
+    double fraction = keep_off_ends(bracket.estimate());
+    const bool border = border_fraction(place, &fraction);
+    write_point(grid_, place, fraction, xyz);
+    return border;
   }
 
   const SurfaceGrid& grid_;
@@ -159,15 +186,16 @@ std::vector<float> refine_vertices(const SurfaceGrid& grid, float threshold, int
   const Refiner refiner(grid, threshold, steps, sampler.field().decoder());
   std::vector<float> xyz(3 * edges.size());
   const std::size_t tasks = (edges.size() + vertices_per_task - 1) / vertices_per_task;
+  std::atomic<std::size_t> evaluations{0};
   parallel_for(
       sampler.field().thread_count(), tasks,
       [&](std::size_t task, int) {
         const std::size_t first = task * vertices_per_task;
         const std::size_t count = std::min(vertices_per_task, edges.size() - first);
-        refiner.refine(&edges[first], count, &xyz[3 * first]);
+        evaluations += refiner.refine(&edges[first], count, &xyz[3 * first]);
       },
       progress);
-  sampler.count(edges.size() * static_cast<std::size_t>(steps));
+  sampler.count(evaluations);
   return xyz;
 }
 

@@ -20,10 +20,10 @@ constexpr double border_gap = 1.0 / 256.0;
 std::vector<float> interpolate_vertices(const SurfaceGrid& grid, float threshold,
                                         const std::vector<SurfaceEdge>& edges);
 
-// By `steps` evaluations of the field per vertex that close in on the threshold: Anderson and
-// Bjorck 1973, "A new high order method of regula falsi type for computing a root of an equation",
-// on raw density, in which an exponential field is close to linear. Every estimate stays inside a
-// bracket, hence on the edge.
+// By at most `steps` evaluations of the field per vertex that close in on the threshold: Anderson
+// and Bjorck 1973, "A new high order method of regula falsi type for computing a root of an
+// equation", on raw density, in which an exponential field is close to linear. Every estimate stays
+// inside a bracket, hence on the edge.
 std::vector<float> refine_vertices(const SurfaceGrid& grid, float threshold, int steps,
                                    const std::vector<SurfaceEdge>& edges, SurfaceSampler& sampler,
                                    const Progress& progress);

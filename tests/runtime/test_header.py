@@ -97,5 +97,5 @@ def test_init_functions_fill_size_and_defaults():
             assert options.struct_size == ctypes.sizeof(mirror)
         getattr(liblrm.lib, f"{name}_init")(None)
     mesh = liblrm.mesh_options()
-    assert (mesh.resolution, mesh.threshold, mesh.refine_steps, mesh.close_border) == (256, 10.0, 2, 1)
+    assert (mesh.resolution, mesh.threshold, mesh.refine_steps, mesh.close_border) == (256, 10.0, 8, 1)
     assert (mesh.exhaustive, mesh.seed_stride, mesh.normals, mesh.colors, mesh.max_bytes) == (0, 0, 1, 1, 0)

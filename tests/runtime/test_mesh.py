@@ -91,9 +91,9 @@ def test_refinement_finds_the_true_surface(family):
     ]
     means = [m.mean() for m in misses]
     assert means[1] < 0.2 * means[0] and means[2] < 0.02 * means[0]
-    # What is left is where a vertex is kept off the end of its edge, by 1/4096 of it.
+    # What is left: a vertex rests at moves of 1/256 of its edge, and is kept off its ends by 1/4096.
     assert np.quantile(misses[2], 0.99) < 2e-3
-    assert np.quantile(misses[3], 0.95) < 1e-4
+    assert np.quantile(misses[3], 0.95) < 5e-4
 
 
 def test_refined_vertices_stay_on_their_edges():
@@ -139,18 +139,11 @@ def test_normals_point_down_the_gradient(family):
     np.testing.assert_allclose(np.linalg.norm(mesh.normals, axis=1), 1, atol=1e-6)
     radius = field.spec.radius
     inner = np.abs(mesh.vertices).max(axis=1) < 0.97 * radius
-    cell = 2 * radius / 47
-    gradient = twin_gradient(field, mesh.vertices[inner], cell / 2)
+    # At a texel's border, where the gradient jumps, the two may take different sides.
+    gradient = twin_gradient(field, mesh.vertices[inner], 1e-6)
     unit = -gradient / np.linalg.norm(gradient, axis=1, keepdims=True)
     cosine = (mesh.normals[inner] * unit).sum(axis=1)
-    # The same differences; on density instead of raw density, whose curvature tilts them a little.
-    assert np.median(cosine) > 0.9999 and np.quantile(cosine, 0.02) > 0.9
-    # Against the gradient at the vertex itself, on fields whose texels are five cells wide and which
-    # bend in each: the blur of half a cell either way shows.
-    exact = twin_gradient(field, mesh.vertices[inner], 1e-6)
-    exact = -exact / np.linalg.norm(exact, axis=1, keepdims=True)
-    cosine = (mesh.normals[inner] * exact).sum(axis=1)
-    assert np.median(cosine) > 0.98 and np.quantile(cosine, 0.1) > 0.9
+    assert np.quantile(cosine, 0.01) > 0.9999
 
 
 def test_normals_agree_with_the_faces():

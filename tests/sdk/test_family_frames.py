@@ -36,7 +36,7 @@ def scene(family, tmp_path_factory) -> Scene:
 
 @pytest.fixture(scope="module")
 def mesh(scene) -> Mesh:
-    return scene.mesh(refine_steps=4)  # the edges are steep
+    return scene.mesh()
 
 
 def letter_bitmap(size: int = 96) -> np.ndarray:
@@ -143,7 +143,7 @@ def test_another_frame_would_be_noticed(family, turn, tmp_path):
     scene = letter_scene(tmp_path / "f.lrm", family, frame)
     check_fails(check_front, scene)
     check_fails(check_back, scene)
-    check_fails(check_vertices, scene.mesh(refine_steps=4), family.radius)
+    check_fails(check_vertices, scene.mesh(), family.radius)
 
 
 @pytest.mark.parametrize("mirror", MIRRORS)
