@@ -164,7 +164,7 @@ def parse_arguments() -> argparse.Namespace:
     source.add_argument("--onnx", type=Path, help="an ONNX with field, references and manifest beside it")
     parser.add_argument("--backend", default="onnxruntime", choices=list(BACKENDS))
     parser.add_argument(
-        "--precision", default="float32", help="float32 (default), bfloat16, int8, int8-dynamic"
+        "--precision", default="float32", help="float32 (default), bfloat16, int8, int8-dynamic, int8-static"
     )
     parser.add_argument("--out", type=Path, required=True, help="engine directory, NAME.lrm")
     add_checkpoint_arguments(parser)

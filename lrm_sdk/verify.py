@@ -34,6 +34,7 @@ LIMITS = {
     "bfloat16": Limits(planes=5e-2, density=0.5, rgb=0.1, render_psnr_db=38.0),
     "int8": Limits(planes=0.1, density=1.0, rgb=0.3, render_psnr_db=30.0),
     "int8-dynamic": Limits(planes=0.5, density=3.0, rgb=0.5, render_psnr_db=25.0),
+    "int8-static": Limits(planes=0.5, density=3.0, rgb=0.5, render_psnr_db=25.0),
 }
 
 

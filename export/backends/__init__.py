@@ -10,7 +10,10 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-BACKENDS = {"onnxruntime": "export.backends.onnxruntime"}
+BACKENDS = {
+    "onnxruntime": "export.backends.onnxruntime",
+    "openvino": "export.backends.openvino",
+}
 
 
 def backend_module(name: str) -> ModuleType:

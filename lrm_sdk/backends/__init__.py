@@ -28,9 +28,12 @@ from lrm_sdk.engine_schema import NetworkSpec
 from lrm_sdk.errors import BackendError
 
 # Best first: "auto" takes the first that the engine has and the machine can run.
-BACKENDS = {"onnxruntime": "lrm_sdk.backends.onnxruntime"}
+BACKENDS = {
+    "openvino": "lrm_sdk.backends.openvino",
+    "onnxruntime": "lrm_sdk.backends.onnxruntime",
+}
 # Best first on a CPU.
-PRECISIONS = ("float32", "bfloat16", "int8", "int8-dynamic")
+PRECISIONS = ("float32", "bfloat16", "int8", "int8-dynamic", "int8-static")
 
 
 class Network(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from lrm_sdk.backends import usable_cores
+from lrm_sdk.backends.job import first_line, is_out_of_memory, run_interruptibly
 from lrm_sdk.engine_schema import NetworkSpec
 from lrm_sdk.errors import BackendError, EngineError, OutOfMemoryError
 
 PIP_EXTRA = "cpu"
-# How often a running network looks whether it should stop, seconds.
-POLL_INTERVAL = 0.05
 
 
 def available(spec: NetworkSpec | None) -> str | None:
@@ -47,12 +45,12 @@ def load(path: Path, threads: int | None) -> OnnxNetwork:
             os.fspath(path), sess_options=options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # its exceptions share no base class
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             raise OutOfMemoryError(
-                f"{path}: no memory to load it ({_first_line(error)}); close other programs, or take int8"
+                f"{path}: no memory to load it ({first_line(error)}); close other programs, or take int8"
             ) from error
         raise EngineError(
-            f"{path}: ONNX Runtime cannot load it ({_first_line(error)}); build the engine again"
+            f"{path}: ONNX Runtime cannot load it ({first_line(error)}); build the engine again"
         ) from error
     _check_interface(path, session)
     threads = options.intra_op_num_threads
@@ -73,14 +71,6 @@ def _shape(value: Any) -> tuple[int | None, ...]:
     return tuple(n if isinstance(n, int) else None for n in value.shape)
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or "alloc" in str(error).lower()
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0]
-
-
 class OnnxNetwork:
     """Any number of threads may run it at once."""
 
@@ -98,43 +88,7 @@ class OnnxNetwork:
         import onnxruntime
 
         options = onnxruntime.RunOptions()
-        job = _Job(lambda: self._session.run(["planes"], {"image": image}, options)[0])
-        try:
-            while not job.done.wait(POLL_INTERVAL):
-                poll()
-        except BaseException:  # cancelled, or Ctrl-C
-            options.terminate = True
-            job.done.wait()
-            raise
-        planes: np.ndarray = job.result()
-        return planes
-
-
-class _Job:
-    """One call in a thread of its own, so that the caller's thread can look for Ctrl-C."""
-
-    def __init__(self, call: Callable[[], np.ndarray]) -> None:
-        self.done = threading.Event()
-        self._call = call
-        self._planes: np.ndarray | None = None
-        self._error: Exception | None = None
-        threading.Thread(target=self._work, daemon=True, name="lrm-network").start()
-
-    def _work(self) -> None:
-        try:
-            self._planes = self._call()
-        except Exception as error:  # handed to the waiting thread
-            self._error = error
-        finally:
-            self.done.set()
-
-    def result(self) -> np.ndarray:
-        if self._error is not None:
-            text = _first_line(self._error)
-            if _is_out_of_memory(self._error):
-                raise OutOfMemoryError(
-                    f"the network needs more memory than there is ({text}); free some, or take int8"
-                ) from self._error
-            raise BackendError(f"ONNX Runtime failed: {text}") from self._error
-        assert self._planes is not None  # no error means a result
-        return self._planes
+        return run_interruptibly(
+            lambda: self._session.run(["planes"], {"image": image}, options)[0],
+            poll=poll, stop=lambda: setattr(options, "terminate", True), library="ONNX Runtime",
+        )  # fmt: skip

@@ -10,6 +10,7 @@ import trimesh
 from PIL import Image
 
 from lrm_sdk import __version__, cli
+from lrm_sdk.backends import BACKENDS
 from lrm_sdk.cli.common import table
 from lrm_sdk.cli.run import STAGES
 from tests.sdk.make_engine import make_engine
@@ -126,7 +127,8 @@ def test_doctor(capsys, monkeypatch):
     assert run("doctor") == 0
     text = capsys.readouterr().out
     assert __version__ in text and "liblrm" in text and "onnxruntime" in text
-    monkeypatch.setattr("lrm_sdk.backends.onnxruntime.available", lambda spec: "not here; pip install it")
+    for backend in BACKENDS:
+        monkeypatch.setattr(f"lrm_sdk.backends.{backend}.available", lambda spec: "not here; pip install it")
     assert run("doctor") == 1
     assert "not here; pip install it" in capsys.readouterr().out
 

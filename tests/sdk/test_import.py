@@ -37,6 +37,7 @@ def test_bare_import_loads_nothing_large():
         "cv2",
         "torch",
         "onnxruntime",
+        "openvino",
         "trimesh",
         "safetensors",
         "imagesize",
@@ -78,7 +79,8 @@ def imported_names(path: Path) -> set[str]:
 
 # What the package may import besides the standard library: its dependencies and optional extras.
 ALLOWED = {
-    "lrm_sdk", "numpy", "cv2", "imagesize", "safetensors", "trimesh", "onnxruntime", "av", "rembg",
+    "lrm_sdk", "numpy", "cv2", "imagesize", "safetensors", "trimesh", "onnxruntime", "openvino",
+    "av", "rembg",
 }  # fmt: skip
 
 

@@ -301,8 +301,12 @@ def test_a_run_that_has_begun_finishes_after_close(engine_folder):
 @pytest.mark.parametrize(
     "options,kind,match",
     [
-        ({"backend": "cuda"}, BackendError, "backend: expected auto or one of onnxruntime, got 'cuda'"),
-        ({"backend": None}, BackendError, "backend: expected auto or one of onnxruntime, got None"),
+        (
+            {"backend": "cuda"},
+            BackendError,
+            "backend: expected auto or one of openvino, onnxruntime, got 'cuda'",
+        ),
+        ({"backend": None}, BackendError, "backend: expected auto or one of openvino, onnxruntime, got None"),
         ({"backend": ["auto"]}, BackendError, "backend: expected auto or one of"),
         ({"device": "cuda"}, BackendError, "device: expected auto or cpu, got 'cuda'"),
         ({"device": 0}, BackendError, "device: expected auto or cpu, got 0"),

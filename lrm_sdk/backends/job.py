@@ -1,0 +1,64 @@
+"""One call in a thread of its own, so that the caller's thread can look for Ctrl-C."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from lrm_sdk.errors import BackendError, OutOfMemoryError
+
+# How often a running network looks whether it should stop, seconds.
+POLL_INTERVAL = 0.05
+
+
+def run_interruptibly(
+    call: Callable[[], np.ndarray], *, poll: Callable[[], None], stop: Callable[[], None], library: str
+) -> np.ndarray:
+    """What `call` returns. poll() is called meanwhile; if it raises, stop() makes `call` end soon.
+
+    Raises what poll raises, OutOfMemoryError, or BackendError naming `library`.
+    """
+    job = _Job(call)
+    try:
+        while not job.done.wait(POLL_INTERVAL):
+            poll()
+    except BaseException:  # cancelled, or Ctrl-C
+        stop()
+        job.done.wait()
+        raise
+    if job.error is not None:
+        text = first_line(job.error)
+        if is_out_of_memory(job.error):
+            raise OutOfMemoryError(
+                f"the network needs more memory than there is ({text}); free some, or take int8"
+            ) from job.error
+        raise BackendError(f"{library} failed: {text}") from job.error
+    assert job.planes is not None  # no error means a result
+    return job.planes
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or "alloc" in str(error).lower()
+
+
+def first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0]
+
+
+class _Job:
+    def __init__(self, call: Callable[[], np.ndarray]) -> None:
+        self.done = threading.Event()
+        self.planes: np.ndarray | None = None
+        self.error: Exception | None = None
+        self._call = call
+        threading.Thread(target=self._work, daemon=True, name="lrm-network").start()
+
+    def _work(self) -> None:
+        try:
+            self.planes = self._call()
+        except Exception as error:  # handed to the waiting thread
+            self.error = error
+        finally:
+            self.done.set()

@@ -1,0 +1,127 @@
+"""OpenVINO on the CPU, from its own IR: compiling a large ONNX takes over a minute, IR seconds.
+
+The compiled form is kept in the user's cache folder (`cache_folder`), so that the next start is
+quicker; the engine directory itself is never written to.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrm_sdk.backends import usable_cores
+from lrm_sdk.backends.job import POLL_INTERVAL, first_line, is_out_of_memory, run_interruptibly
+from lrm_sdk.engine_schema import NetworkSpec
+from lrm_sdk.errors import BackendError, EngineError, OutOfMemoryError
+
+PIP_EXTRA = "openvino"
+
+
+def available(spec: NetworkSpec | None) -> str | None:
+    """Why this machine cannot run `spec` (None: any network at all), or None."""
+    if importlib.util.find_spec("openvino") is None:
+        return f"openvino is not installed; pip install 'lrm-sdk[{PIP_EXTRA}]'"
+    return None
+
+
+def cache_folder() -> Path:
+    """Where compiled networks are kept: $LRM_CACHE, or lrm-sdk under the user's cache folder."""
+    chosen = os.environ.get("LRM_CACHE")
+    if chosen:
+        return Path(chosen) / "openvino"
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "lrm-sdk" / "openvino"
+
+
+def load(path: Path, threads: int | None) -> OpenVinoNetwork:
+    """Raises EngineError for a damaged file or no IR of ours, BackendError without the package."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise BackendError(
+            f"openvino cannot be imported ({error}); pip install 'lrm-sdk[{PIP_EXTRA}]'"
+        ) from error
+    count = threads or usable_cores()
+    try:
+        core = openvino.Core()
+        compiled = core.compile_model(os.fspath(path), "CPU", _settings(count))
+        _check_interface(path, compiled)
+    except EngineError:
+        raise
+    except Exception as error:  # its exceptions share no base class
+        if is_out_of_memory(error):
+            raise OutOfMemoryError(
+                f"{path}: no memory to load it ({first_line(error)}); close other programs, or take int8"
+            ) from error
+        raise EngineError(
+            f"{path}: OpenVINO cannot load it ({first_line(error)}); build the engine again"
+        ) from error
+    version = openvino.__version__.split("-")[0]
+    found = ", compiled before" if compiled.get_property("LOADED_FROM_CACHE") else ""
+    return OpenVinoNetwork(compiled, f"openvino {version}, CPU, {count} threads{found}")
+
+
+def _settings(threads: int) -> dict[str, Any]:
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "f32",  # otherwise it takes bfloat16 unasked where the CPU has it
+        # A cache without weights (OPTIMIZE_SIZE) gives a network that fails in a Reshape; seen in 2026.4.
+        "CACHE_MODE": "OPTIMIZE_SPEED",
+    }
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return settings  # no place to write: it compiles every time
+    return settings | {"CACHE_DIR": os.fspath(folder)} if os.access(folder, os.W_OK) else settings
+
+
+def _check_interface(path: Path, network: Any) -> None:
+    inputs = [(i.get_any_name(), i.get_element_type().get_type_name()) for i in network.inputs]
+    outputs = [(o.get_any_name(), o.get_element_type().get_type_name()) for o in network.outputs]
+    expected = [("image", "f32")], [("planes", "f32")]
+    if (inputs, outputs) != expected:
+        raise EngineError(
+            f"{path}: expected input and output {expected}, got {(inputs, outputs)}; see docs/ENGINE.md"
+        )
+
+
+def _shape(value: Any) -> tuple[int | None, ...]:
+    return tuple(n.get_length() if n.is_static else None for n in value.get_partial_shape())
+
+
+class OpenVinoNetwork:
+    """Any number of threads may run it. They take turns: one picture keeps every core busy, and the
+    buffers of a second request would only cost memory."""
+
+    def __init__(self, compiled: Any, description: str) -> None:
+        self._request = compiled.create_infer_request()
+        self._turn = threading.Lock()
+        self._description = description
+        self.input_shape = _shape(compiled.inputs[0])
+        self.output_shape = _shape(compiled.outputs[0])
+
+    def describe(self) -> str:
+        return self._description
+
+    def run(self, image: np.ndarray, poll: Callable[[], None]) -> np.ndarray:
+        """image float32 [B, 3, S, S] in [0, 1] -> planes float32 [B, 3, C, H, W]."""
+        while not self._turn.acquire(timeout=POLL_INTERVAL):
+            poll()
+        try:
+            return run_interruptibly(
+                lambda: self._infer(image), poll=poll, stop=self._request.cancel, library="OpenVINO"
+            )
+        finally:
+            self._turn.release()
+
+    def _infer(self, image: np.ndarray) -> np.ndarray:
+        self._request.infer({"image": image})
+        return np.array(self._request.get_tensor("planes").data)  # the next run overwrites its memory
