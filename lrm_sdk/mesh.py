@@ -51,6 +51,35 @@ class Mesh:
             raise InvalidArgumentError("bounds: the mesh has no vertices")
         return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])
 
+    def smoothed(self, iterations: int = 10) -> Mesh:
+        """A copy with bumps of a few edges' size smoothed away, volume and faces kept (Taubin 1995).
+
+        Colours stay with their vertices, normals are those of the faces around. Raises
+        InvalidArgumentError for iterations outside 0 to 1000.
+        """
+        from lrm_sdk.mesh_processing import smooth
+
+        return smooth(self, iterations)
+
+    def without_small_parts(self, share: float = 0.01) -> Mesh:
+        """A copy without the connected parts whose area is less than `share` of the largest part's.
+
+        Raises InvalidArgumentError for a share outside 0 to 1.
+        """
+        from lrm_sdk.mesh_processing import drop_small_parts
+
+        return drop_small_parts(self, share)
+
+    def simplified(self, faces: int) -> Mesh:
+        """A copy with about `faces` triangles, by quadric edge collapse (Garland and Heckbert 1997;
+        needs the `mesh` extra). Colours are means, normals those of the faces around.
+
+        Raises InvalidArgumentError for fewer than 4, BackendError without the package.
+        """
+        from lrm_sdk.mesh_processing import simplify
+
+        return simplify(self, faces)
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes .glb, .obj, .ply or .stl by suffix; a file appears whole or not at all.
 

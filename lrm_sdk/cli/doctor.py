@@ -15,10 +15,11 @@ HELP = "what this machine can run, and how to get the rest"
 # package -> what it is for, how to get it
 OPTIONAL = {
     "av": ("turntables as mp4", "pip install 'lrm-sdk[video]'"),
+    "fast_simplification": ("meshes of fewer triangles", "pip install 'lrm-sdk[mesh]'"),
     "rembg": ("subjects in front of busy backgrounds", "pip install rembg"),
     "PIL": ("pictures given as PIL images", "pip install pillow"),
 }
-DISTRIBUTIONS = {"PIL": "pillow"}
+DISTRIBUTIONS = {"PIL": "pillow", "fast_simplification": "fast-simplification"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,7 @@ def main(args: argparse.Namespace) -> int:
     for name, (purpose, how) in OPTIONAL.items():
         version = _version(DISTRIBUTIONS.get(name, name))
         rows.append((name, f"{version} ({purpose})" if version else f"not installed; for {purpose}: {how}"))
-    print("\n".join(f"{key:13}{value}" for key, value in rows))
+    print("\n".join(f"{key:20}{value}" for key, value in rows))
     return 0 if works and runs else 1
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lrm_sdk.cli.common import add_network_arguments, table
 from lrm_sdk.errors import InvalidArgumentError, LrmError, SaveError
+from lrm_sdk.mesh import Mesh
 from lrm_sdk.reconstructor import Reconstructor
 from lrm_sdk.scene import Scene
 
@@ -15,6 +16,8 @@ HELP = "pictures -> meshes, previews, turntables"
 MESHES = ("glb", "obj", "ply", "stl")
 TURNTABLES = ("mp4", "webp", "gif", "none")
 STAGES = ("decode", "prepare", "network", "field", "mesh", "save", "preview", "turntable")
+
+MIN_PART = "drop parts of less than this share of the largest part's area; default: 0"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resolution", type=int, help="of the mesh's grid; default: the engine's")
     parser.add_argument("--threshold", type=float, help="density of the surface; default: the engine's")
+    parser.add_argument("--min-part", type=float, default=0.0, metavar="SHARE", help=MIN_PART)
+    parser.add_argument("--smooth", type=int, default=0, metavar="N", help="Taubin steps; default: 0")
+    parser.add_argument("--faces", type=int, metavar="N", help="simplify to about N; default: all")
     parser.add_argument("--mesh", choices=MESHES, default="glb", help="default: glb")
     parser.add_argument(
         "--turntable", choices=TURNTABLES, help="default: mp4 if the package av is there, else webp"
@@ -65,12 +71,18 @@ def main(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _mesh(scene: Scene, args: argparse.Namespace) -> Mesh:
+    mesh = scene.mesh(resolution=args.resolution, threshold=args.threshold)
+    mesh = mesh.without_small_parts(args.min_part).smoothed(args.smooth)
+    return mesh if args.faces is None else mesh.simplified(args.faces)
+
+
 def _reconstruct(
     rec: Reconstructor, image: Path, turntable: str, args: argparse.Namespace
 ) -> tuple[Scene, list[Path]]:
     stem = args.out / image.stem
     scene = rec.run(image, subject=args.subject)
-    mesh = scene.mesh(resolution=args.resolution, threshold=args.threshold)
+    mesh = _mesh(scene, args)
     with scene.timed("save"):
         files = [mesh.save(stem.with_name(f"{stem.name}.{args.mesh}"))]
     files.append(scene.save_preview(stem.with_name(f"{stem.name}_preview.png"), mesh))

@@ -161,3 +161,13 @@ def test_table_aligns():
     text = table(["a", "long"], [["wide one", "1"]])
     assert text.splitlines() == ["a         long", "wide one     1"]
     assert len({len(line) for line in text.splitlines()}) == 1
+
+
+def test_run_processes_the_mesh(engine_folder, picture, tmp_path):
+    plain, less = tmp_path / "plain", tmp_path / "less"
+    base = ["run", picture, "--engine", engine_folder, "--resolution", 64, "--turntable", "none"]
+    assert run(*base, "-o", plain) == 0
+    assert run(*base, "-o", less, "--min-part", 0.05, "--smooth", 2, "--faces", 500) == 0
+    counts = [len(trimesh.load_mesh(folder / "ball.glb").faces) for folder in (plain, less)]
+    assert counts[1] <= 510 < counts[0]
+    assert run(*base, "-o", less, "--smooth", -1) == 1

@@ -80,7 +80,7 @@ def imported_names(path: Path) -> set[str]:
 # What the package may import besides the standard library: its dependencies and optional extras.
 ALLOWED = {
     "lrm_sdk", "numpy", "cv2", "imagesize", "safetensors", "trimesh", "onnxruntime", "openvino",
-    "av", "rembg",
+    "av", "fast_simplification", "rembg",
 }  # fmt: skip
 
 
