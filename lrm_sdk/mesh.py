@@ -11,6 +11,7 @@ import numpy as np
 
 from lrm_sdk.errors import InvalidArgumentError
 from lrm_sdk.native.checks import all_finite, float32_array, shaped_array
+from lrm_sdk.progress import ProgressArgument, ProgressReporter
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,32 +52,39 @@ class Mesh:
             raise InvalidArgumentError("bounds: the mesh has no vertices")
         return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])
 
-    def smoothed(self, iterations: int = 10) -> Mesh:
-        """A copy with bumps of a few edges' size smoothed away, volume and faces kept (Taubin 1995).
+    def smoothed(self, iterations: int = 10, *, progress: ProgressArgument = None) -> Mesh:
+        """A copy with bumps of a few edges' size smoothed away, volume and faces kept.
 
-        Colours stay with their vertices, normals are those of the faces around. Raises
-        InvalidArgumentError for iterations outside 0 to 1000.
+        Each iteration shrinks and grows again (Taubin 1995, "A signal processing approach to fair
+        surface design"); 0 to 1000 of them. Vertices on an open border stay where they are, colours with
+        their vertices; normals are those of the faces around.
+
+        Raises InvalidArgumentError, CancelledError.
         """
         from lrm_sdk.mesh_processing import smooth
 
-        return smooth(self, iterations)
+        return smooth(self, iterations, ProgressReporter(progress, "smooth"))
 
     def without_small_parts(self, share: float = 0.01) -> Mesh:
         """A copy without the connected parts whose area is less than `share` of the largest part's.
 
-        Raises InvalidArgumentError for a share outside 0 to 1.
+        Raises InvalidArgumentError for a share outside 0 to 1; 1 keeps the largest part alone.
         """
         from lrm_sdk.mesh_processing import drop_small_parts
 
         return drop_small_parts(self, share)
 
     def simplified(self, faces: int) -> Mesh:
-        """A copy with about `faces` triangles, by quadric edge collapse (Garland and Heckbert 1997;
-        needs the `mesh` extra). Colours are means, normals those of the faces around.
+        """A copy with about `faces` triangles, by quadric edge collapse (Garland and Heckbert 1997).
 
-        Raises InvalidArgumentError for fewer than 4, BackendError without the package.
+        Within 2 % where the shape allows: parts that become thinner than an edge vanish, and no closed
+        part can have fewer than 4. A closed mesh stays closed, with two faces at every edge. Colours are
+        means, normals those of the faces around. Cannot be cancelled: about 0.5 s for 450 000 faces a
+        try, three at most.
+
+        Raises InvalidArgumentError for fewer than 4, BackendError without the `mesh` extra.
         """
-        from lrm_sdk.mesh_processing import simplify
+        from lrm_sdk.mesh_simplification import simplify
 
         return simplify(self, faces)
 
