@@ -18,16 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.measure import environment, save
 from benchmarks.shading import draw_flat
 from benchmarks.surfaces import SIDE, Shape, ball, extract, fitted, torus
 from lrm_sdk import Mesh, native
 from lrm_sdk.mesh_processing import vertex_normals
+from lrm_sdk.video import save_png
 
-PICTURE = ROOT / "docs" / "surface.png"
+PICTURE = Path(__file__).resolve().parent.parent / "docs" / "surface.png"
 PICTURE_SIDE = 400
 LABEL_HEIGHT = 28
 SMOOTHING = 10  # iterations
@@ -100,8 +100,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    import cv2
-
     rows: list[dict] = []
     strips = []
     for make in (ball, torus, fitted):
@@ -113,7 +111,8 @@ def main() -> None:
         if shape.camera is not None:
             strips.append(strip(shape, meshes))
     print(table(rows))
-    cv2.imwrite(str(PICTURE), np.concatenate(strips), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    gray = np.concatenate(strips)
+    save_png(np.stack([gray] * 3, axis=2), PICTURE)
     facts = environment(instruction_set=native.instruction_set()) | {"threads": args.threads}
     print(PICTURE, save("surface_quality", {"environment": facts, "rows": rows}))
 

@@ -3,6 +3,10 @@
     python export/build_engine.py --onnx models/lrm-tiny/onnx/network.onnx --out lrm-tiny.lrm
     python export/build_engine.py --checkpoint models/lrm-tiny --out lrm-tiny.lrm
     python export/build_engine.py --checkpoint stabilityai/TripoSR --out triposr.lrm
+    python export/build_engine.py --checkpoint stabilityai/TripoSR --out triposr.lrm \
+        --backend onnxruntime openvino --precision float32 int8
+
+Several backends and precisions give an engine with several networks; `lrm tune` finds the fastest.
 
 From an ONNX that ships (its field, references and manifest lie beside it) no PyTorch is needed.
 The engine is built in a temporary directory, verified against the PyTorch model's numbers, and only
@@ -20,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,8 +48,8 @@ class BuildError(RuntimeError):
 
 @dataclass(frozen=True)
 class BuildOptions:
-    backend: str = "onnxruntime"
-    precision: str = "float32"
+    backends: Sequence[str] = ("onnxruntime",)
+    precisions: Sequence[str] = ("float32",)  # each backend builds those of them that it has
     name: str | None = None  # default: the checkpoint's
     license: str | None = None  # default: that of the public weights, or unknown
     pictures: list[Path] = field(default_factory=list)
@@ -84,7 +88,7 @@ def onnx_folder(
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.absolute().parent) as temporary:
         folder = Path(temporary) / "onnx"
         _export(str(checkpoint), folder, options)
-        if options.precision != "float32":  # a float32 engine is the ONNX itself, which is verified
+        if "float32" not in options.precisions:  # a float32 engine is the ONNX itself, which is verified
             report("comparing the ONNX with PyTorch")
             references = load_file(folder / "verification.safetensors")
             compare_with_torch(folder / "network.onnx", references, "float32")
@@ -118,23 +122,37 @@ def build_engine(
 ) -> dict:  # fmt: skip
     """Builds `out` from exactly one source; returns the manifest that was written."""
     options = options or BuildOptions()
-    module = backend_module(options.backend)
-    if options.precision not in module.PRECISIONS:
-        expected = ", ".join(module.PRECISIONS)
-        raise BuildError(f"precision: {options.backend} builds {expected}, got {options.precision!r}")
+    plan = networks_to_build(options.backends, options.precisions)
     with staged_directory(out, force=options.force) as stage:
         with onnx_folder(checkpoint, onnx, options, out, report) as source:
             manifest = json.loads((source.parent / "manifest.json").read_text())
-            networks = module.build(source, stage, options.precision, report)
+            networks = [
+                network
+                for backend, precision in plan
+                for network in backend_module(backend).build(source, stage, precision, report)
+            ]
             for name in COMPANIONS:
                 shutil.copyfile(source.parent / name, stage / name)
         files = {p.name: {"size": p.stat().st_size, "sha256": sha256(p)} for p in sorted(stage.iterdir())}
         manifest |= {"networks": networks, "verification": {}, "files": files}
         _write_manifest(stage, manifest)
         report("verifying against the PyTorch model's numbers")
-        manifest["verification"] = _verify(stage) | {"build_peak_memory_gb": peak_memory_gb()}
+        manifest["verification"] = _verify(stage, plan) | {"build_peak_memory_gb": peak_memory_gb()}
         _write_manifest(stage, manifest)
     return manifest
+
+
+def networks_to_build(backends: Sequence[str], precisions: Sequence[str]) -> list[tuple[str, str]]:
+    """(backend, precision): all that were asked for and exist. Raises BuildError where one would give
+    nothing."""
+    offered = {name: backend_module(name).PRECISIONS for name in dict.fromkeys(backends)}
+    plan = [(name, p) for name, known in offered.items() for p in dict.fromkeys(precisions) if p in known]
+    idle = [name for name in offered if name not in [b for b, _ in plan]]
+    unknown = [p for p in precisions if p not in [q for _, q in plan]]
+    if idle or unknown:
+        expected = "; ".join(f"{name} builds {', '.join(known)}" for name, known in offered.items())
+        raise BuildError(f"precision: {expected}; got {', '.join(precisions)}")
+    return plan
 
 
 def peak_memory_gb() -> float:
@@ -147,14 +165,17 @@ def _write_manifest(folder: Path, manifest: dict) -> None:
     (folder / "engine.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def _verify(folder: Path) -> dict:
-    """The report of lrm_sdk.verify on the staged engine. Raises BuildError if it fails."""
+def _verify(folder: Path, plan: list[tuple[str, str]]) -> dict:
+    """The report of lrm_sdk.verify on the staged engine's first network, those of the others under
+    "others". Raises BuildError if one fails."""
     from lrm_sdk.verify import verify_engine
 
-    report = verify_engine(folder)
-    if not report.passed:
-        raise BuildError(f"the engine does not reproduce the model:\n{report}")
-    return report.to_json()
+    reports = [verify_engine(folder, backend=b, precision=p) for b, p in plan]
+    for report in reports:
+        if not report.passed:
+            raise BuildError(f"the engine does not reproduce the model:\n{report}")
+    first, *others = [report.to_json() for report in reports]
+    return first | {"others": others} if others else first
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -162,10 +183,13 @@ def parse_arguments() -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--checkpoint", help="hub id or folder: TripoSR, OpenLRM 1.1, lrm-sdk")
     source.add_argument("--onnx", type=Path, help="an ONNX with field, references and manifest beside it")
-    parser.add_argument("--backend", default="onnxruntime", choices=list(BACKENDS))
     parser.add_argument(
-        "--precision", default="float32", help="float32 (default), bfloat16, int8, int8-dynamic, int8-static"
+        "--backend", nargs="+", default=["onnxruntime"], choices=list(BACKENDS), help="default: onnxruntime"
     )
+    parser.add_argument(
+        "--precision", nargs="+", default=["float32"], metavar="NAME",
+        help="float32 (default), bfloat16, int8, int8-dynamic, int8-static",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="engine directory, NAME.lrm")
     add_checkpoint_arguments(parser)
     parser.add_argument("--force", action="store_true", help="replace --out")

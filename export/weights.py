@@ -6,10 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 STORED_FROM = 1024  # elements; smaller tensors are not worth a Cast
 SHORT = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+
+
+def load_graph(path: Path, *, weights: bool = True) -> onnx.ModelProto:
+    """weights=False leaves those that lie in a file beside `path`. Raises ValueError for no ONNX."""
+    try:
+        return onnx.load(path, load_external_data=weights)
+    except DecodeError as error:
+        raise ValueError(f"{path}: expected an ONNX file ({error}); export it again") from error
 
 
 def store_weights(graph: onnx.ModelProto, dtype: np.dtype, *, lossless: bool = False) -> None:
@@ -36,13 +45,13 @@ def store_weights(graph: onnx.ModelProto, dtype: np.dtype, *, lossless: bool = F
 
 def stored_short(path: Path) -> bool:
     """Whether store_weights has been at work."""
-    graph = onnx.load(path, load_external_data=False)
+    graph = load_graph(path, weights=False)
     return any(t.data_type in SHORT for t in graph.graph.initializer)
 
 
 def load_restored(path: Path) -> onnx.ModelProto:
     """The graph of `path` with all its weights in float32."""
-    graph = onnx.load(path)
+    graph = load_graph(path)
     restore_weights(graph)
     return graph
 

@@ -20,15 +20,18 @@ from lrm_sdk.native.checks import all_finite, integer
 from lrm_sdk.preprocess import Prepared, prepare
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
 from lrm_sdk.scene import Scene
+from lrm_sdk.tuning import fastest_first, read_record
 
 
 class Reconstructor:
     """An engine that is loaded once and run many times, from any number of threads.
 
     engine        path of an engine directory (something.lrm).
-    backend       "auto", or a backend by name; `backend_report` says what was chosen and why.
+    backend       "auto": the fastest by `lrm tune`, else the best of `BACKENDS`; or a backend by name.
+                  `backend_report` says what was chosen and why.
     device        "auto" or "cpu".
-    precision     None: the best that the engine has; or e.g. "float32", "int8" (`lrm info` lists them).
+    precision     None: as `lrm tune` found, else the most exact of the engine; or e.g. "float32", "int8"
+                  (`lrm info` lists them).
     threads       cores to use; None: all that this process may use.
     check_hashes  compare every file's sha256 when loading (about a second per gigabyte).
 
@@ -50,7 +53,11 @@ class Reconstructor:
     ) -> None:
         self._threads = None if threads is None else integer("threads", threads, 1, 4096)
         self.engine: Engine = load_engine(engine, check_hashes=check_hashes)
-        choice = choose(self.engine.manifest.networks, backend=backend, device=device, precision=precision)
+        measured = fastest_first(read_record(self.engine, self._threads))
+        choice = choose(
+            self.engine.manifest.networks, backend=backend, device=device, precision=precision,
+            fastest=[(m.backend, m.precision, m.seconds) for m in measured],
+        )  # fmt: skip
         self.backend, self.precision = choice.spec.backend, choice.spec.precision
         path = self.engine.path(choice.spec.file)
         network = load_network(path, choice.spec, self._threads)

@@ -95,11 +95,17 @@ def verify_engine(
     Raises EngineError where the engine or its references are damaged, BackendError.
     """
     with Reconstructor(folder, backend=backend, precision=precision, threads=threads) as rec:
-        references = _references(rec)
-        errors = [_compare(rec, references, k) for k in range(len(references["image"]))]
-        network, used = rec.backend_report, rec.precision
+        return verify_loaded(rec)
+
+
+def verify_loaded(rec: Reconstructor) -> VerificationReport:
+    """verify_engine for an engine that is open."""
+    references = _references(rec)
+    errors = [_compare(rec, references, k) for k in range(len(references["image"]))]
     planes, density, rgb, psnr = zip(*errors, strict=True)
-    return VerificationReport(network, used, max(planes), max(density), max(rgb), min(psnr))
+    return VerificationReport(
+        rec.backend_report, rec.precision, max(planes), max(density), max(rgb), min(psnr)
+    )
 
 
 def _references(rec: Reconstructor) -> dict[str, np.ndarray]:

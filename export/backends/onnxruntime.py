@@ -1,11 +1,11 @@
 """ONNX Runtime on a CPU: the ONNX as it is, or with weights in fewer bits.
 
-    float32       as exported
+    float32       weights as exported
     bfloat16      weights in bfloat16: half the file; computed in float32
     int8          weights of matrix products in 8 bits, a scale for every 16: a third of the file
     int8-dynamic  8-bit activations too, a scale for each tensor: faster, less exact
 
-Attention and convolutions stay float32 in all of them.
+Attention and convolutions stay float32 in all of them; large attentions run in parts (attention_memory).
 """
 
 from __future__ import annotations
@@ -21,16 +21,20 @@ BLOCK = 16  # weights that share a scale; 32 makes a file 10 % smaller and loses
 
 
 def build(onnx_path: Path, folder: Path, precision: str, report: Callable[[str], None]) -> list[dict]:
+    from export.attention_memory import split_attention_in_file
+
     if precision == "float32":
         report("copying the network")
+        target = folder / onnx_path.name
         for file in [onnx_path, *onnx_path.parent.glob(onnx_path.name + ".data")]:
             shutil.copyfile(file, folder / file.name)
-        return [_entry(precision, onnx_path.name)]
-    report(f"making the weights {precision}")
-    convert = {"bfloat16": _to_bfloat16, "int8": _to_int8, "int8-dynamic": _to_int8_dynamic}[precision]
-    name = f"network.{precision}.onnx"
-    convert(onnx_path, folder / name)
-    return [_entry(precision, name)]
+    else:
+        report(f"making the weights {precision}")
+        convert = {"bfloat16": _to_bfloat16, "int8": _to_int8, "int8-dynamic": _to_int8_dynamic}[precision]
+        target = folder / f"network.{precision}.onnx"
+        convert(onnx_path, target)
+    split_attention_in_file(target)
+    return [{"backend": "onnxruntime", "precision": precision, "file": target.name, "requires": {}}]
 
 
 def _to_bfloat16(source: Path, target: Path) -> None:
@@ -77,7 +81,3 @@ def _to_int8_dynamic(source: Path, target: Path) -> None:
             source, target, per_channel=True, weight_type=QuantType.QUInt8,
             op_types_to_quantize=["MatMul", "Gemm"],
         )  # fmt: skip
-
-
-def _entry(precision: str, file: str) -> dict:
-    return {"backend": "onnxruntime", "precision": precision, "file": file, "requires": {}}

@@ -15,7 +15,6 @@ and its Network has
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ import numpy as np
 from lrm_sdk.engine_schema import NetworkSpec
 from lrm_sdk.errors import BackendError
 
-# Best first: "auto" takes the first that the engine has and the machine can run.
+# Best first: "auto" takes the first that the engine has and the machine can run, unless it was measured.
 BACKENDS = {
     "openvino": "lrm_sdk.backends.openvino",
     "onnxruntime": "lrm_sdk.backends.onnxruntime",
@@ -54,10 +53,13 @@ class Choice:
 
     spec: NetworkSpec
     passed_over: tuple[tuple[str, str], ...]
+    seconds: float | None = None  # by `lrm tune`
 
     def report(self) -> str:
         """E.g. "onnxruntime float32; passed over: tensorrt float16 (this version has no such backend)"."""
         chosen = f"{self.spec.backend} {self.spec.precision}"
+        if self.seconds is not None:
+            chosen += f", the fastest by lrm tune ({self.seconds:.3g} s)"
         if not self.passed_over:
             return chosen
         return f"{chosen}; passed over: " + ", ".join(f"{what} ({why})" for what, why in self.passed_over)
@@ -76,8 +78,11 @@ def choose(
     backend: str = "auto",
     device: str = "auto",
     precision: str | None = None,
+    fastest: Sequence[tuple[str, str, float]] = (),
 ) -> Choice:
     """The best network of the engine for this machine and these wishes.
+
+    fastest   (backend, precision, seconds) as measured here, best first; they go before the others.
 
     Raises BackendError that lists every network and why it will not do.
     """
@@ -86,18 +91,15 @@ def choose(
     if device not in ("auto", "cpu"):
         raise BackendError(f"device: expected auto or cpu, got {device!r}; this version runs on the CPU")
     passed_over: list[tuple[str, str]] = []
-    for spec in sorted(networks, key=_rank):
-        why = _unwanted(spec, backend, precision) or _unavailable(spec)
+    measured = {(name, kind): seconds for name, kind, seconds in fastest}
+    order = list(measured)
+    for spec in sorted(networks, key=lambda spec: _rank(spec, order)):
+        why = _unwanted(spec, backend, precision) or unavailable(spec)
         if why is None:
-            return Choice(spec, tuple(passed_over))
+            return Choice(spec, tuple(passed_over), measured.get((spec.backend, spec.precision)))
         passed_over.append((f"{spec.backend} {spec.precision}", why))
     listed = "; ".join(f"{what}: {why}" for what, why in passed_over)
     raise BackendError(f"no network of this engine can be run here: {listed}")
-
-
-def usable_cores() -> int:
-    """Cores this process may use, which in a container are fewer than the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def load_network(path: Path, spec: NetworkSpec, threads: int | None) -> Network:
@@ -105,9 +107,11 @@ def load_network(path: Path, spec: NetworkSpec, threads: int | None) -> Network:
     return network
 
 
-def _rank(spec: NetworkSpec) -> tuple[int, int]:
+def _rank(spec: NetworkSpec, measured: list[tuple[str, str]]) -> tuple[int, int, int]:
     backends, precisions = list(BACKENDS), list(PRECISIONS)
+    key = (spec.backend, spec.precision)
     return (
+        measured.index(key) if key in measured else len(measured),
         backends.index(spec.backend) if spec.backend in backends else len(backends),
         precisions.index(spec.precision) if spec.precision in precisions else len(precisions),
     )
@@ -121,7 +125,8 @@ def _unwanted(spec: NetworkSpec, backend: str, precision: str | None) -> str | N
     return None
 
 
-def _unavailable(spec: NetworkSpec) -> str | None:
+def unavailable(spec: NetworkSpec) -> str | None:
+    """Why this machine cannot run `spec`, or None."""
     if spec.backend not in BACKENDS:
         return "this version has no such backend"
     reason: str | None = backend_module(spec.backend).available(spec)

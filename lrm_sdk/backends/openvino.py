@@ -1,6 +1,6 @@
 """OpenVINO on the CPU, from its own IR: compiling a large ONNX takes over a minute, IR seconds.
 
-The compiled form is kept in the user's cache folder (`cache_folder`), so that the next start is
+The compiled form is kept in the user's cache folder (lrm_sdk.cache), so that the next start is
 quicker; the engine directory itself is never written to.
 """
 
@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from lrm_sdk.backends import usable_cores
+from lrm_sdk.backends.cores import usable_cores
 from lrm_sdk.backends.job import POLL_INTERVAL, first_line, is_out_of_memory, run_interruptibly
+from lrm_sdk.cache import cache_folder
 from lrm_sdk.engine_schema import NetworkSpec
 from lrm_sdk.errors import BackendError, EngineError, OutOfMemoryError
 
@@ -28,15 +29,6 @@ def available(spec: NetworkSpec | None) -> str | None:
     if importlib.util.find_spec("openvino") is None:
         return f"openvino is not installed; pip install 'lrm-sdk[{PIP_EXTRA}]'"
     return None
-
-
-def cache_folder() -> Path:
-    """Where compiled networks are kept: $LRM_CACHE, or lrm-sdk under the user's cache folder."""
-    chosen = os.environ.get("LRM_CACHE")
-    if chosen:
-        return Path(chosen) / "openvino"
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "lrm-sdk" / "openvino"
 
 
 def load(path: Path, threads: int | None) -> OpenVinoNetwork:
@@ -75,7 +67,7 @@ def _settings(threads: int) -> dict[str, Any]:
         # A cache without weights (OPTIMIZE_SIZE) gives a network that fails in a Reshape; seen in 2026.4.
         "CACHE_MODE": "OPTIMIZE_SPEED",
     }
-    folder = cache_folder()
+    folder = cache_folder("openvino")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

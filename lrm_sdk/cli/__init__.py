@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from lrm_sdk import __version__
 from lrm_sdk.errors import CancelledError, LrmError
 
-COMMANDS = ("run", "info", "verify", "bench", "doctor")
+COMMANDS = ("run", "info", "verify", "tune", "bench", "doctor")
 INTERRUPTED = 130  # what a shell reports after Ctrl-C
 
 

@@ -8,7 +8,8 @@ import platform
 from importlib import metadata
 
 from lrm_sdk import __version__, native
-from lrm_sdk.backends import BACKENDS, backend_module, usable_cores
+from lrm_sdk.backends import BACKENDS, backend_module
+from lrm_sdk.backends.cores import usable_cores
 from lrm_sdk.errors import LrmError
 
 HELP = "what this machine can run, and how to get the rest"

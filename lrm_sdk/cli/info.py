@@ -36,6 +36,17 @@ def main(args: argparse.Namespace) -> int:
     ]
     rows += [("network", f"{n.backend} {n.precision} ({n.file})") for n in manifest.networks]
     rows += [("file", f"{name}, {spec.size:,} bytes") for name, spec in manifest.files.items()]
-    rows += [("verified", f"{name} {value}") for name, value in manifest.verification.items()]
+    rows += [("verified", line) for line in _verified(manifest.verification)]
     print("\n".join(f"{key:9}{value}" for key, value in rows))
     return 0
+
+
+def _verified(verification: dict) -> list[str]:
+    """A line for each figure; of further networks, which are reports in a list, a line for each."""
+    lines = []
+    for name, value in verification.items():
+        if isinstance(value, list):
+            lines += [", ".join(f"{k} {v}" for k, v in other.items()) for other in value]
+        else:
+            lines.append(f"{name} {value}")
+    return lines

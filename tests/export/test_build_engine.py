@@ -16,7 +16,7 @@ from export.build_engine import BuildError, BuildOptions, build_engine
 from export.export_onnx import ExportOptions, export_checkpoint
 from export.onnx_from_torch import OnnxOptions
 from export.staging import TargetExists
-from lrm_sdk import EngineError, Reconstructor
+from lrm_sdk import Reconstructor
 from lrm_sdk.engine import load_engine
 from lrm_sdk.verify import verify_engine
 from models import checkpoint
@@ -89,7 +89,7 @@ def test_from_checkpoint_gives_the_same_files(source, tmp_path):
 def test_int8_is_smaller_and_close(source, tmp_path):
     exact = build_engine(tmp_path / "f.lrm", onnx=source / "onnx/network.onnx")
     small = build_engine(
-        tmp_path / "i.lrm", onnx=source / "onnx/network.onnx", options=BuildOptions(precision="int8")
+        tmp_path / "i.lrm", onnx=source / "onnx/network.onnx", options=BuildOptions(precisions=["int8"])
     )
     assert [n["precision"] for n in small["networks"]] == ["int8"]
     sizes = [m["files"][m["networks"][0]["file"]]["size"] for m in (exact, small)]
@@ -148,7 +148,7 @@ def test_truncated_onnx(source, tmp_path):
         (folder / file.name).write_bytes(file.read_bytes())
     data = (folder / "network.onnx").read_bytes()
     (folder / "network.onnx").write_bytes(data[: len(data) // 2])
-    with pytest.raises(EngineError, match=r"network\.onnx"):
+    with pytest.raises(ValueError, match=r"network\.onnx: expected an ONNX file"):
         build_engine(tmp_path / "e.lrm", onnx=folder / "network.onnx")
     assert only(tmp_path) == ["onnx"]
 
@@ -156,9 +156,9 @@ def test_truncated_onnx(source, tmp_path):
 def test_unknown_precision_and_backend(source, tmp_path):
     onnx = source / "onnx/network.onnx"
     with pytest.raises(BuildError, match="float32, bfloat16, int8, int8-dynamic"):
-        build_engine(tmp_path / "e.lrm", onnx=onnx, options=BuildOptions(precision="int2"))
+        build_engine(tmp_path / "e.lrm", onnx=onnx, options=BuildOptions(precisions=["int2"]))
     with pytest.raises(ValueError, match="backend: expected one of"):
-        build_engine(tmp_path / "e.lrm", onnx=onnx, options=BuildOptions(backend="abacus"))
+        build_engine(tmp_path / "e.lrm", onnx=onnx, options=BuildOptions(backends=["abacus"]))
     assert only(tmp_path) == []
 
 
@@ -167,9 +167,11 @@ def test_an_existing_engine_is_kept_without_force(source, tmp_path):
     build_engine(out, onnx=source / "onnx/network.onnx")
     before = (out / "engine.json").read_bytes()
     with pytest.raises(TargetExists, match="--force"):
-        build_engine(out, onnx=source / "onnx/network.onnx", options=BuildOptions(precision="int8"))
+        build_engine(out, onnx=source / "onnx/network.onnx", options=BuildOptions(precisions=["int8"]))
     assert (out / "engine.json").read_bytes() == before
-    build_engine(out, onnx=source / "onnx/network.onnx", options=BuildOptions(precision="int8", force=True))
+    build_engine(
+        out, onnx=source / "onnx/network.onnx", options=BuildOptions(precisions=["int8"], force=True)
+    )
     assert load_engine(out).manifest.networks[0].precision == "int8"
     assert only(tmp_path) == ["e.lrm"]
 

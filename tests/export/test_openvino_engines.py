@@ -30,7 +30,7 @@ def cache(tmp_path_factory):
 def engines(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("engines")
     for precision in ("float32", "int8", "int8-static"):
-        options = BuildOptions(backend="openvino", precision=precision)
+        options = BuildOptions(backends=["openvino"], precisions=[precision])
         build_engine(folder / f"{precision}.lrm", onnx=ONNX, options=options)
     build_engine(folder / "onnxruntime.lrm", onnx=ONNX)
     return {path.stem: path for path in folder.iterdir()}
@@ -126,7 +126,7 @@ def test_damaged_files(engines, tmp_path, change):
 
 
 def test_unknown_precision(tmp_path):
-    with pytest.raises(BuildError, match="openvino builds float32, int8, int8-static, got 'float64'"):
-        options = BuildOptions(backend="openvino", precision="float64")
+    with pytest.raises(BuildError, match="openvino builds float32, int8, int8-static; got float64"):
+        options = BuildOptions(backends=["openvino"], precisions=["float64"])
         build_engine(tmp_path / "x.lrm", onnx=ONNX, options=options)
     assert not list(tmp_path.iterdir())

@@ -151,7 +151,7 @@ def test_bfloat16_weights_halve_the_file(built, tmp_path):
     _, folder, manifest = built
     made = build_engine(
         tmp_path / "b.lrm", onnx=_with_companions(folder, tmp_path / "onnx"),
-        options=BuildOptions(precision="bfloat16"),
+        options=BuildOptions(precisions=["bfloat16"]),
     )  # fmt: skip
     assert made["verification"]["passed"]
     assert made["files"]["network.bfloat16.onnx"]["size"] < 0.6 * manifest["files"]["network.onnx"]["size"]
