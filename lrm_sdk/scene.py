@@ -115,7 +115,7 @@ class Scene:
     def mesh(
         self,
         *,
-        resolution: int | None = None,
+        resolution: int | str | None = None,
         threshold: float | None = None,
         refine_steps: int = 8,
         close_border: bool = True,
@@ -127,7 +127,8 @@ class Scene:
     ) -> Mesh:
         """The surface where the density crosses `threshold`, in the SDK frame.
 
-        resolution    grid points per axis, 2 to 2048; None: the engine's.
+        resolution    grid points per axis, 2 to 2048; None: the engine's; "auto": as many as make the
+                      triangles lie flat on this surface, 64 to 1024, found from a coarse mesh.
         threshold     density; None: the engine's.
         refine_steps  root-finding steps per vertex on the true field, at most (a vertex rests when a
                       step moves it by less than 1/256 of its edge); 0: classic marching cubes.
@@ -138,9 +139,10 @@ class Scene:
         Raises EmptySurfaceError, OutOfMemoryError, CancelledError, InvalidArgumentError.
         """
         default = self.engine.manifest.mesh
+        threshold = default.threshold if threshold is None else threshold
         options = MeshOptions(
-            resolution=default.resolution if resolution is None else resolution,
-            threshold=default.threshold if threshold is None else threshold,
+            resolution=self._resolution(resolution, threshold),
+            threshold=threshold,
             refine_steps=refine_steps,
             close_border=close_border,
             exhaustive=exhaustive,
@@ -151,6 +153,15 @@ class Scene:
         with self.timed("mesh"):
             arrays = self._field.mesh(options, ProgressReporter(progress, "mesh"))
         return Mesh(arrays.vertices, arrays.faces, arrays.normals, arrays.colors)
+
+    def _resolution(self, wanted: int | str | None, threshold: float) -> int:
+        if wanted == "auto":
+            from lrm_sdk.mesh_resolution import auto_resolution
+
+            return auto_resolution(self._field, threshold, max(self.planes.shape[2:]))
+        if isinstance(wanted, str):
+            raise InvalidArgumentError(f"resolution: expected an integer or auto, got {wanted!r}")
+        return self.engine.manifest.mesh.resolution if wanted is None else wanted
 
     def save_turntable(
         self,

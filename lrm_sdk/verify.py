@@ -100,7 +100,7 @@ def verify_engine(
 
 def verify_loaded(rec: Reconstructor) -> VerificationReport:
     """verify_engine for an engine that is open."""
-    references = _references(rec)
+    references = read_references(rec)
     errors = [_compare(rec, references, k) for k in range(len(references["image"]))]
     planes, density, rgb, psnr = zip(*errors, strict=True)
     return VerificationReport(
@@ -108,7 +108,8 @@ def verify_loaded(rec: Reconstructor) -> VerificationReport:
     )
 
 
-def _references(rec: Reconstructor) -> dict[str, np.ndarray]:
+def read_references(rec: Reconstructor) -> dict[str, np.ndarray]:
+    """verification.safetensors (docs/ENGINE.md), its shapes checked. Raises EngineError."""
     path = rec.engine.path(VERIFICATION_FILE)
     if not path.is_file():
         raise EngineError(f"{path}: missing, so there is nothing to compare with; build the engine again")
@@ -132,9 +133,14 @@ def _references(rec: Reconstructor) -> dict[str, np.ndarray]:
 
 
 def _compare(rec: Reconstructor, references: dict[str, np.ndarray], k: int) -> tuple[float, ...]:
-    """Errors of planes, density and rgb, and the PSNR of the render, for reference picture k."""
     image = references["image"][k].transpose(2, 0, 1)[None].astype(np.float32) / 255
-    planes = rec.run_prepared(image)[0]
+    return reference_errors(rec, references, k, rec.run_prepared(image)[0])
+
+
+def reference_errors(
+    rec: Reconstructor, references: dict[str, np.ndarray], k: int, planes: np.ndarray
+) -> tuple[float, float, float, float]:
+    """Errors of planes, density and rgb, and the PSNR of the render, for reference picture k."""
     scene = Scene(rec.engine, planes)
     density, rgb = scene.query(references["points"])
     height, width = references["render"].shape[1:3]

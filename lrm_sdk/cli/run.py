@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--subject", choices=("auto", "whole"), default="auto", help="whole: picture as it is"
     )
-    parser.add_argument("--resolution", type=int, help="of the mesh's grid; default: the engine's")
+    parser.add_argument(
+        "--resolution", type=_resolution, help="of the mesh's grid, or auto; default: the engine's"
+    )
     parser.add_argument("--threshold", type=float, help="density of the surface; default: the engine's")
     parser.add_argument("--min-part", type=float, default=0.0, metavar="SHARE", help=MIN_PART)
     parser.add_argument("--smooth", type=int, default=0, metavar="N", help="Taubin steps; default: 0")
@@ -43,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--views", type=int, default=36, help="of the turntable; default: 36")
     parser.add_argument("--size", type=int, default=256, help="of the turntable, pixels, even; default: 256")
     add_network_arguments(parser)
+
+
+def _resolution(text: str) -> int | str:
+    return text if text == "auto" else int(text)
 
 
 def main(args: argparse.Namespace) -> int:
