@@ -17,7 +17,7 @@ FORMATTED = $(shell git ls-files 'runtime/*.h' 'runtime/*.cpp' 'examples/*.[ch]'
 
 .PHONY: help
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +48,10 @@ test: $(VENV)/.test  ## everything that proves it
 .PHONY: bench
 bench: $(VENV)/.test  ## speed against PyTorch, with the error beside it
 	$(BIN)/python benchmarks/bench_field.py
+
+.PHONY: bench-check
+bench-check: $(VENV)/.test  ## has a stage become slower? (ratios against the recorded ones)
+	$(BIN)/python benchmarks/check.py
 
 .PHONY: lint
 lint: $(VENV)/.test  ## ruff, mypy, clang-format, the C header as strict C11

@@ -84,7 +84,7 @@ def default_vertices(field: native.Field, options: native.MeshOptions) -> np.nda
     try:
         return field.mesh(options).vertices
     except EmptySurfaceError:
-        return np.empty((0, 3), np.float32)
+        return np.zeros((0, 3), np.float32)
 
 
 def shared_rows(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
