@@ -1,6 +1,10 @@
 #include "surface_seeds.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <iterator>
+
+#include "surface_peaks.h"
 
 namespace lrm {
 namespace {
@@ -51,27 +55,76 @@ class CoarseSweep {
   std::vector<Stretch> found_;
 };
 
-std::vector<Stretch> crossed_stretches(const SurfaceGrid& grid, float threshold, int stride,
-                                       SurfaceSampler& sampler, MemoryBudget& budget,
-                                       const Progress& progress) {
+struct CoarseFindings {
+  std::vector<Stretch> stretches;
+  std::vector<PeakGuess> guesses;
+};
+
+CoarseFindings sweep_coarsely(const SurfaceGrid& grid, float threshold, int stride,
+                              SurfaceSampler& sampler, MemoryBudget& budget,
+                              const Progress& progress) {
   const std::vector<int> ticks = sweep_ticks(grid, stride);
   const std::size_t m = ticks.size();
   const LayerSource source = field_layers(grid, ticks, sampler);
   const std::size_t batch = layers_at_a_time(m);
-  const MemoryCharge held(budget, (batch + 1) * 5 * m * m * sizeof(float));
-  std::vector<float> values((batch + 1) * m * m);
+  const MemoryCharge held(budget, (batch + 2) * 5 * m * m * sizeof(float));
+  // The layer before the batch, the batch, the layer after it.
+  std::vector<float> values((batch + 2) * m * m);
+  float* const current = values.data() + m * m;
   CoarseSweep sweep(grid, threshold, ticks);
-  source(0, 1, values.data(), {});
+  PeakFinder peaks(threshold, ticks);
+  source(0, 1, current, {});
   for (std::size_t x = 0; x < m; x += batch) {
     const std::size_t count = std::min(batch, m - x);
     const std::size_t ahead = std::min(count, m - 1 - x);
     const float begin = static_cast<float>(x) / static_cast<float>(m);
     const float end = static_cast<float>(x + count) / static_cast<float>(m);
-    if (ahead > 0) source(x + 1, ahead, values.data() + m * m, progress.part(begin, end));
-    for (std::size_t i = 0; i < count; ++i) sweep.compare_layer(x + i, values.data() + i * m * m);
-    std::copy_n(values.data() + ahead * m * m, m * m, values.data());
+    if (ahead > 0) source(x + 1, ahead, current + m * m, progress.part(begin, end));
+    for (std::size_t i = 0; i < count; ++i) {
+      const float* layer = current + i * m * m;
+      sweep.compare_layer(x + i, layer);
+      if (x + i > 0 && x + i + 1 < m) peaks.look(x + i, layer - m * m, layer, layer + m * m);
+    }
+    std::copy_n(current + (count - 1) * m * m, 2 * m * m, values.data());
   }
-  return sweep.take();
+  return {sweep.take(), peaks.take()};
+}
+
+// From a guess that proves right back to its node leads a path along the axes, one after the other;
+// on one of its three legs the surface is crossed.
+std::vector<Stretch> proven_stretches(const SurfaceGrid& grid, float threshold,
+                                      const std::vector<PeakGuess>& guesses,
+                                      SurfaceSampler& sampler) {
+  constexpr int corners = 3;  // of each path, the node left out
+  std::vector<float> xyz;
+  xyz.reserve(guesses.size() * corners * 3);
+  for (const PeakGuess& guess : guesses) {
+    for (int corner = 0; corner < corners; ++corner) {
+      for (int axis = 0; axis < 3; ++axis) {
+        xyz.push_back(grid.coordinate(axis < corner ? guess.node[axis] : guess.point[axis]));
+      }
+    }
+  }
+  std::vector<float> density(guesses.size() * corners);
+  sampler.grid_density(xyz.data(), density.size(), density.data());
+  std::vector<Stretch> found;
+  for (std::size_t i = 0; i < guesses.size(); ++i) {
+    const PeakGuess& guess = guesses[i];
+    const float* at = density.data() + i * corners;
+    if (!(at[0] > threshold)) continue;
+    int leg = 0;  // the corner before the first that is outside, or the last
+    while (leg + 1 < corners && at[leg + 1] > threshold) ++leg;
+    Stretch s;
+    for (int axis = 0; axis < 3; ++axis) {
+      s.low[axis] = axis < leg ? guess.node[axis] : guess.point[axis];
+    }
+    s.axis = leg;
+    s.length = std::abs(guess.node[leg] - guess.point[leg]);
+    s.low_inside = guess.point[leg] < guess.node[leg];
+    s.low[leg] = std::min(guess.node[leg], guess.point[leg]);
+    if (s.length > 0) found.push_back(s);
+  }
+  return found;
 }
 
 // One round: samples the middle of every stretch longer than an edge and keeps the half that is
@@ -104,8 +157,10 @@ bool halve(const SurfaceGrid& grid, float threshold, SurfaceSampler& sampler,
 std::vector<SurfaceSeed> find_seeds(const SurfaceGrid& grid, float threshold, int stride,
                                     SurfaceSampler& sampler, MemoryBudget& budget,
                                     const Progress& progress) {
-  std::vector<Stretch> stretches =
-      crossed_stretches(grid, threshold, stride, sampler, budget, progress);
+  CoarseFindings findings = sweep_coarsely(grid, threshold, stride, sampler, budget, progress);
+  std::vector<Stretch>& stretches = findings.stretches;
+  const std::vector<Stretch> proven = proven_stretches(grid, threshold, findings.guesses, sampler);
+  std::copy(proven.begin(), proven.end(), std::back_inserter(stretches));
   const MemoryCharge held(budget, stretches.size() * (sizeof(Stretch) + sizeof(SurfaceSeed)));
   while (halve(grid, threshold, sampler, stretches)) {
   }

@@ -13,7 +13,8 @@ struct SurfaceSeed {
 };
 
 // Every stride-th grid point is sampled. Between two neighbouring samples of which one is inside,
-// some grid edge is crossed, and bisection along the grid line finds one.
+// some grid edge is crossed, and bisection along the grid line finds one. Where the samples' rise
+// points to a part between them (surface_peaks.h), one more sample tells.
 std::vector<SurfaceSeed> find_seeds(const SurfaceGrid& grid, float threshold, int stride,
                                     SurfaceSampler& sampler, MemoryBudget& budget,
                                     const Progress& progress);

@@ -74,6 +74,20 @@ def ball_field(radius: float = 0.6, *, size: int = 64, density: float = 60.0) ->
     return Parameters(spec, quadric_planes(size), [weight], [[slope * radius**2, 0, 0, 0]])
 
 
+STEEPNESS = 100.0  # of gaussian_field
+
+
+def gaussian_field(center) -> Parameters:
+    """density = exp(-STEEPNESS |p - center|^2), white. Box [-1, 1]^3."""
+    t = (2 * np.arange(256) + 1) / 256 - 1
+    row, column = np.meshgrid(t, t, indexing="ij")
+    planes = np.zeros((3, 1, 256, 256))
+    planes[0, 0] = (column - center[0]) ** 2 + (row - center[1]) ** 2
+    planes[1, 0] = (row - center[2]) ** 2
+    spec = FieldSpec(widths=(1, 4), reduction="sum", density_activation="exp")
+    return Parameters(spec, planes, [[[-STEEPNESS], [0], [0], [0]]], [[0, 9, 9, 9]])
+
+
 def shell_field(radius: float, thickness: float, *, density: float = 400.0, size: int = 64) -> Parameters:
     """A thin ball shell: a triangular bump of raw density over |p|^2, by one hidden ReLU layer."""
     spec = FieldSpec(widths=(3, 6, 4), reduction="sum", density_activation="relu")

@@ -246,6 +246,19 @@ def test_tracking_evaluates_little():
     assert tracked.evaluations < 0.2 * dense.evaluations
 
 
+@pytest.mark.parametrize("shift", [(0.2, -0.3, 0.1), (-0.5, 0.5, 0.0), (0.9, -0.8, 0.7)])
+@pytest.mark.parametrize("stride", [4, 5, 7])
+def test_a_speck_between_the_coarse_samples_is_found(stride, shift):
+    """A Gaussian ball, 1.2 cells in radius at the threshold: its top shows in the samples around."""
+    side, cell = 64, 2 / 63
+    center = (stride * (np.array([4, 5, 3]) + 0.5) + np.array(shift)) * cell - 1
+    field = fields.gaussian_field(center).native()
+    settings = {"resolution": side, "threshold": float(np.exp(-fields.STEEPNESS * (1.2 * cell) ** 2))}
+    ticks = np.array([*range(0, side - 1, stride), side - 1])
+    assert field.density_grid(side)[np.ix_(ticks, ticks, ticks)].max() < settings["threshold"]
+    assert same(field.mesh(seed_stride=stride, **settings), field.mesh(exhaustive=1, **settings))
+
+
 def test_nested_shells_are_both_found():
     mesh = shells_field().native().mesh(resolution=100, threshold=50.0)
     # Zero padding makes more surface at the box's faces.
