@@ -19,6 +19,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -41,7 +45,16 @@ def run_torch(args: argparse.Namespace) -> dict:
     image = load_file(args.engine / VERIFICATION_FILE)["image"][-1:].permute(0, 3, 1, 2) / 255
     with torch.inference_mode():
         timing = timed(lambda: network(image), repeats=args.repeats)
-    return {"median_s": timing.median, "p95_s": timing.p95}
+    return {"median_s": timing.median, "p95_s": timing.p95, "tflop": counted_tflop(network, image)}
+
+
+def counted_tflop(network: torch.nn.Module, image: torch.Tensor) -> float:
+    """Of one picture: matrix products, convolutions, attention; nothing is computed."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        network.to("meta")(image.to("meta"))
+    return counter.get_total_flops() / 1e12
 
 
 def run_engine(args: argparse.Namespace) -> dict:

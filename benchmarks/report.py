@@ -60,6 +60,18 @@ def network_table(result: dict) -> str:
     return markdown(head, rows)
 
 
+def end_to_end_table(result: dict) -> str:
+    rows = [
+        [
+            r["way"], f"{r['median_s']:.2f}", f"{r['ratio']:.1f}", f"{r['peak_gb']:.2f}", str(r["vertices"]),
+            f"{r['distance_p99_cells']:.1e}",
+        ]
+        for r in result["rows"]
+    ]  # fmt: skip
+    head = ["way", "s", "times lrm-sdk's", "peak, GB", "vertices", "distance, p99, cells"]
+    return markdown(head, rows)
+
+
 def roofline_table(result: dict) -> str:
     rows = []
     for r in result["rows"]:
@@ -96,6 +108,7 @@ def seeding_table(result: dict) -> str:
 TABLES: dict[str, Callable[[dict], str]] = {
     "field": field_table,
     "network": network_table,
+    "end_to_end": end_to_end_table,
     "roofline": roofline_table,
     "check": costs_table,
     "surface_quality": quality_table,
