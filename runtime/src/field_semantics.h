@@ -59,6 +59,11 @@ LRM_HOST_DEVICE float constant_beyond(TexelMap map, int size) {
   return (static_cast<float>(size) - map.offset) / map.scale;
 }
 
+// Point i of n along an axis of a grid over [-half, half]: p_i = -half + 2 half i / (n - 1).
+LRM_HOST_DEVICE float grid_coordinate(double half, int i, int n) {
+  return static_cast<float>(-half + 2.0 * half * i / (n - 1));
+}
+
 // -- Decoder --------------------------------------------------------------------------------------
 
 template <class Math>

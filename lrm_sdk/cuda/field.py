@@ -1,0 +1,73 @@
+"""The field on a device: the methods of lrm_sdk.native.Field, by the kernels of runtime/cuda."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lrm_sdk.cuda.device import Device, DeviceArray
+from lrm_sdk.cuda.specialization import Specialization, layer_floats, plane_columns
+from lrm_sdk.native.options import FieldOptions
+
+THREADS = 128  # of a block that decodes: __launch_bounds__ of the kernels
+FOLD_THREADS = 256
+
+
+class CudaField:
+    """One immutable field in device memory.
+
+    device    with the kernels for `spec` loaded.
+    planes    float32 [3, C, H, W], on the device.
+    weights, biases   as lrm_sdk.native.Field takes them, float32.
+
+    Results are device arrays. Frames and units are those of lrm.h.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        spec: Specialization,
+        options: FieldOptions,
+        planes: DeviceArray,
+        weights: Sequence[np.ndarray],
+        biases: Sequence[np.ndarray | None],
+    ) -> None:
+        self.device = device
+        self.spec = spec
+        self.options = options
+        self._layers = device.upload(layer_floats(weights, biases, spec))
+        self._columns = device.upload(plane_columns(weights[0], spec, options.reduction))
+        self._planes = device.empty(spec.folded_shape, np.float32)
+        self._to_native = device.upload(np.linalg.inv(np.float64(options.native_to_sdk))[:3])
+        groups = int(np.prod(spec.folded_shape)) // 4
+        self._launch("lrm_fold_planes", groups, FOLD_THREADS, planes, self._columns, self._planes)
+
+    def query(self, points: DeviceArray) -> tuple[DeviceArray, DeviceArray]:
+        """Density float32 [N] and rgb float32 [N, 3] at points float32 [N, 3], SDK frame, N >= 1."""
+        count = points.shape[0]
+        density = self.device.empty((count,), np.float32)
+        rgb = self.device.empty((count, 3), np.float32)
+        self._launch(
+            "lrm_query", count, THREADS, self._planes, self._layers, self._to_native,
+            points, np.int64(count), density, rgb,
+        )  # fmt: skip
+        return density, rgb
+
+    def density_grid(self, resolution: int) -> DeviceArray:
+        """Density float32 [n, n, n] on p_i = -r + 2 r i / (n - 1), native axes, first index x."""
+        return self._grid(float(np.float32(self.options.radius)), resolution, activate=True)
+
+    def _grid(self, half: float, resolution: int, *, activate: bool) -> DeviceArray:
+        values = self.device.empty((resolution,) * 3, np.float32)
+        self._launch(
+            "lrm_density_grid", resolution**3, THREADS, self._planes, self._layers,
+            np.float64(half), np.int32(resolution), np.int64(0), np.int64(resolution**3),
+            np.int32(activate), values,
+        )  # fmt: skip
+        return values
+
+    def _launch(self, kernel: str, items: int, threads: int, *arguments: Any) -> None:
+        """One thread for each of `items`."""
+        self.device.launch(kernel, -(-items // threads), threads, *arguments)
