@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from lrm_sdk.cuda.device import Device, DeviceArray
+from lrm_sdk.cuda.render import block_count, render_job
 from lrm_sdk.cuda.specialization import Specialization, layer_floats, plane_columns
-from lrm_sdk.native.options import FieldOptions
+from lrm_sdk.native.options import CameraParameters, FieldOptions, RenderOptions
 
 THREADS = 128  # of a block that decodes: __launch_bounds__ of the kernels
 FOLD_THREADS = 256
@@ -40,6 +41,7 @@ class CudaField:
         self._layers = device.upload(layer_floats(weights, biases, spec))
         self._columns = device.upload(plane_columns(weights[0], spec, options.reduction))
         self._planes = device.empty(spec.folded_shape, np.float32)
+        self._lattice: DeviceArray | None = None
         self._to_native = device.upload(np.linalg.inv(np.float64(options.native_to_sdk))[:3])
         groups = int(np.prod(spec.folded_shape)) // 4
         self._launch("lrm_fold_planes", groups, FOLD_THREADS, planes, self._columns, self._planes)
@@ -67,6 +69,50 @@ class CudaField:
             np.int32(activate), values,
         )  # fmt: skip
         return values
+
+    def render(
+        self, camera: CameraParameters, options: RenderOptions | None = None
+    ) -> tuple[DeviceArray, DeviceArray, DeviceArray]:
+        """rgb float32 [height, width, 3] over the background, alpha and depth float32 [height, width].
+
+        camera and options as lrm_sdk.native.Field.render accepts them.
+        """
+        options = options or RenderOptions()
+        job = render_job(camera, options, self.options.radius, self.options.native_to_sdk)
+        occupancy: list[DeviceArray | None] = [None, None, None]
+        if not options.exhaustive:
+            job["skip"], job["cells"] = 1, self._cells
+            occupancy = self._occupancy(float(job["density_limit"]))
+        size = (camera.height, camera.width)
+        rgb, alpha, depth = (self.device.empty(s, np.float32) for s in ((*size, 3), size, size))
+        self.device.launch(
+            "lrm_render", block_count(camera), THREADS, self._planes, self._layers,
+            self.device.upload(job), *occupancy, rgb, alpha, depth,
+        )  # fmt: skip
+        return rgb, alpha, depth
+
+    @property
+    def _cells(self) -> int:
+        """Per axis of the lattice: lattice_cells of runtime/src/lattice.cpp."""
+        return min(max(*self.spec.plane_shape[1:], 64), 128)
+
+    def _occupancy(self, density_limit: float) -> list[DeviceArray | None]:
+        """raw, margin, occupied of runtime/cuda/occupancy.cuh. The first is kept."""
+        cells, nodes = self._cells, self._cells + 1
+        if self._lattice is None:
+            lattice = self.device.empty((nodes,) * 3, np.float32)
+            self._launch(
+                "lrm_lattice_nodes", nodes**3, THREADS, self._planes, self._layers, np.int32(nodes), lattice
+            )
+            self._lattice = lattice
+        margin = self.device.empty((cells,) * 3, np.float32)
+        occupied = self.device.empty((-(-(cells**3) // 32),), np.uint32)
+        self.device.fill(occupied, 0)
+        self._launch(
+            "lrm_lattice_cells", cells**3, FOLD_THREADS, self._lattice, np.int32(cells),
+            np.float32(density_limit), margin, occupied,
+        )  # fmt: skip
+        return [self._lattice, margin, occupied]
 
     def _launch(self, kernel: str, items: int, threads: int, *arguments: Any) -> None:
         """One thread for each of `items`."""

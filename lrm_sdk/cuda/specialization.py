@@ -1,4 +1,4 @@
-"""A field as the kernels take it: its shape as macros, its numbers in their layout (runtime/cuda/field.cuh)."""
+"""A field as runtime/cuda/field.cuh takes it: its shape as macros, its numbers in their layout."""
 
 from __future__ import annotations
 

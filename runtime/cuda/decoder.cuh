@@ -16,11 +16,11 @@ struct Raw {
 };
 
 LRM_HOST_DEVICE float activation(float x) {
-  return LRM_ACTIVATION == 1 ? silu<QuickMath>(x) : relu<QuickMath>(x);
+  return LRM_ACTIVATION == activation_silu ? silu<QuickMath>(x) : relu<QuickMath>(x);
 }
 
 LRM_HOST_DEVICE float activation_slope(float x) {
-  if (LRM_ACTIVATION == 1) return silu_slope<QuickMath>(x);
+  if (LRM_ACTIVATION == activation_silu) return silu_slope<QuickMath>(x);
   return x > 0.0f ? 1.0f : 0.0f;
 }
 
@@ -113,9 +113,17 @@ LRM_HOST_DEVICE Raw decode(const FieldData& field, const float xyz[3]) {
 LRM_HOST_DEVICE float density_value(float raw) {
   const float x = raw + LRM_DENSITY_BIAS;
   // Bounded as on the CPU, so that a density is finite and not zero.
-  if (LRM_DENSITY_ACTIVATION == 0) return expf(ExactMath::min(ExactMath::max(x, -86.9f), 88.0f));
-  if (LRM_DENSITY_ACTIVATION == 1) return relu<ExactMath>(x);
+  if (LRM_DENSITY_ACTIVATION == density_exp) {
+    return expf(ExactMath::min(ExactMath::max(x, -86.9f), 88.0f));
+  }
+  if (LRM_DENSITY_ACTIVATION == density_relu) return relu<ExactMath>(x);
   return softplus<ExactMath>(x);
+}
+
+// The raw density that the activation turns into `density` (> 0).
+LRM_HOST_DEVICE float raw_for_density(float density) {
+  const double raw = raw_for_density<ExactMath>(LRM_DENSITY_ACTIVATION, density);
+  return static_cast<float>(raw - static_cast<double>(LRM_DENSITY_BIAS));
 }
 
 LRM_HOST_DEVICE void color_values(const Raw& raw, float rgb[3]) {

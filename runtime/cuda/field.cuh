@@ -94,8 +94,8 @@ LRM_HOST_DEVICE Location locate(const float xyz[3]) {
   for (int plane = 0; plane < 3; ++plane) {
     const float column = clamp_texel<ExactMath>(
         xyz[plane_axis(plane, 0)] * columns.scale + columns.offset, plane_width);
-    const float row = clamp_texel<ExactMath>(xyz[plane_axis(plane, 1)] * rows.scale + rows.offset,
-                                             plane_height);
+    const float row =
+        clamp_texel<ExactMath>(xyz[plane_axis(plane, 1)] * rows.scale + rows.offset, plane_height);
     const int c = base_texel(column, plane_width, &at.column[plane]);
     const int r = base_texel(row, plane_height, &at.row[plane]);
     // The border shifts texel (-1, -1) to storage position (0, 0).

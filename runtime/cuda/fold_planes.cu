@@ -22,8 +22,7 @@ extern "C" __global__ void lrm_fold_planes(const float* __restrict__ planes,
   const int plane = texel / (plane_stride / hidden);
   float4 sum = {0.0f, 0.0f, 0.0f, 0.0f};
   if (row >= 0 && row < plane_height && column >= 0 && column < plane_width) {
-    const float* value =
-        planes + (plane * channels * plane_height + row) * plane_width + column;
+    const float* value = planes + (plane * channels * plane_height + row) * plane_width + column;
     const float* weights = columns + plane * channels * hidden + 4 * group;
     for (int c = 0; c < channels; ++c) {
       add_scaled(&sum, load4(weights + c * hidden), value[c * plane_height * plane_width]);

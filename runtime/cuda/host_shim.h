@@ -126,9 +126,7 @@ void launch(void (*kernel)(Arguments...), unsigned blocks, unsigned threads, boo
             void** arguments) {
   gridDim = {{blocks, 1, 1}};
   blockDim = {{threads, 1, 1}};
-  const auto thread = [&] {
-    call(kernel, arguments, std::index_sequence_for<Arguments...>{});
-  };
+  const auto thread = [&] { call(kernel, arguments, std::index_sequence_for<Arguments...>{}); };
   for (unsigned b = 0; b < blocks; ++b) {
     blockIdx = {b, 0, 0};
     if (cooperative) {
@@ -168,8 +166,8 @@ T atomicExch(T* address, T value) {
 }
 
 // Makes a kernel callable from outside: launch_NAME(blocks, threads, cooperative, arguments).
-#define LRM_EXPORT_KERNEL(name)                                                                 \
-  extern "C" void launch_##name(unsigned blocks, unsigned threads, int cooperative,             \
-                                void** arguments) {                                             \
-    lrm::shim::launch(name, blocks, threads, cooperative != 0, arguments);                      \
+#define LRM_EXPORT_KERNEL(name)                                                     \
+  extern "C" void launch_##name(unsigned blocks, unsigned threads, int cooperative, \
+                                void** arguments) {                                 \
+    lrm::shim::launch(name, blocks, threads, cooperative != 0, arguments);          \
   }

@@ -22,6 +22,8 @@ struct ExactMath {
   LRM_HOST_DEVICE static Real max(Real a, Real b) { return a > b ? a : b; }
   LRM_HOST_DEVICE static Real exp(Real x) { return expf(x); }
   LRM_HOST_DEVICE static Real log1p(Real x) { return log1pf(x); }
+  LRM_HOST_DEVICE static double log(double x) { return ::log(x); }
+  LRM_HOST_DEVICE static double expm1(double x) { return ::expm1(x); }
 };
 
 // Inside the layers: the GPU's own exponential, 2 + |1.2 x| units in the last place, which leaves

@@ -19,7 +19,13 @@ from tests.runtime.compilers import tool
 HERE = Path(__file__).resolve().parent
 KERNELS = HERE.parents[1] / "runtime" / "cuda"
 FLAGS = ["-std=c++17", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
-C_TYPES = {"i": ctypes.c_int32, "q": ctypes.c_int64, "l": ctypes.c_int64, "f": ctypes.c_float, "d": ctypes.c_double}
+C_TYPES = {
+    "i": ctypes.c_int32,
+    "q": ctypes.c_int64,
+    "l": ctypes.c_int64,
+    "f": ctypes.c_float,
+    "d": ctypes.c_double,
+}
 
 
 class HostDevice:
