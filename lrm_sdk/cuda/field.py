@@ -9,7 +9,7 @@ import numpy as np
 
 from lrm_sdk.cuda.device import Device, DeviceArray
 from lrm_sdk.cuda.render import block_count, render_job
-from lrm_sdk.cuda.specialization import Specialization, layer_floats, plane_columns
+from lrm_sdk.cuda.specialization import Specialization, layer_floats, padded_bias, plane_columns
 from lrm_sdk.native.options import CameraParameters, FieldOptions, RenderOptions
 
 THREADS = 128  # of a block that decodes: __launch_bounds__ of the kernels
@@ -39,12 +39,13 @@ class CudaField:
         self.spec = spec
         self.options = options
         self._layers = device.upload(layer_floats(weights, biases, spec))
-        self._columns = device.upload(plane_columns(weights[0], spec, options.reduction))
+        columns = device.upload(plane_columns(weights[0], spec, options.reduction))
+        bias = device.upload(padded_bias(biases[0], spec.hidden))
         self._planes = device.empty(spec.folded_shape, np.float32)
         self._lattice: DeviceArray | None = None
         self._to_native = device.upload(np.linalg.inv(np.float64(options.native_to_sdk))[:3])
         groups = int(np.prod(spec.folded_shape)) // 4
-        self._launch("lrm_fold_planes", groups, FOLD_THREADS, planes, self._columns, self._planes)
+        self._launch("lrm_fold_planes", groups, FOLD_THREADS, planes, columns, bias, self._planes)
 
     def query(self, points: DeviceArray) -> tuple[DeviceArray, DeviceArray]:
         """Density float32 [N] and rgb float32 [N, 3] at points float32 [N, 3], SDK frame, N >= 1."""

@@ -110,17 +110,17 @@ def plane_columns(weight: np.ndarray, spec: Specialization, reduction: str) -> n
 def layer_floats(
     weights: Sequence[np.ndarray], biases: Sequence[np.ndarray | None], spec: Specialization
 ) -> np.ndarray:
-    """All that comes after the folded planes, float32, in the order that field.cuh gives."""
+    """The layers after the first, float32, in the order that field.cuh gives; nothing if there are none."""
     hidden = spec.hidden
-    parts = [_padded_bias(biases[0], hidden)]
+    parts = [np.zeros(0, np.float32)]
     for weight, bias in zip(weights[1:-1], biases[1:-1], strict=True):
         square = np.zeros((hidden, hidden), np.float32)
         square[: weight.shape[0], : weight.shape[1]] = weight
-        parts += [_panels(square), _panels(square.T), _padded_bias(bias, hidden)]
+        parts += [_panels(square), _panels(square.T), padded_bias(bias, hidden)]
     if not spec.linear:
         last = np.zeros((hidden, 4), np.float32)
         last[: weights[-1].shape[1]] = weights[-1].T
-        parts += [last, _padded_bias(biases[-1], 4)]
+        parts += [last, padded_bias(biases[-1], 4)]
     return np.concatenate([part.ravel() for part in parts])
 
 
@@ -130,7 +130,7 @@ def _panels(square: np.ndarray) -> np.ndarray:
     return square.reshape(rows // PANEL_ROWS, PANEL_ROWS, inputs).transpose(0, 2, 1)
 
 
-def _padded_bias(bias: np.ndarray | None, width: int) -> np.ndarray:
+def padded_bias(bias: np.ndarray | None, width: int) -> np.ndarray:
     padded = np.zeros(width, np.float32)
     if bias is not None:
         padded[: len(bias)] = bias

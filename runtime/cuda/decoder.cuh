@@ -41,7 +41,7 @@ LRM_HOST_DEVICE void gather(const FieldData& field, const Location& at, float* x
   }
   LRM_UNROLL
   for (int c = 0; c < hidden; c += 4) {
-    float4 sum = load4(field.layers + first_bias_offset + c);
+    float4 sum = {0.0f, 0.0f, 0.0f, 0.0f};
     LRM_UNROLL
     for (int plane = 0; plane < 3; ++plane) {
       const float* texel = field.planes + at.offset[plane] + c;

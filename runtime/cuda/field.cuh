@@ -13,7 +13,8 @@
 //   LRM_DENSITY_BIAS, LRM_COLOR_WIDEN
 //
 // As on the CPU (src/decoder.cpp) the planes hold texels that have passed the first layer, with a
-// border of one zero texel, channel-last: [3, H + 2, W + 2, LRM_HIDDEN]. fold_planes.cu makes them.
+// border of one zero texel, channel-last: [3, H + 2, W + 2, LRM_HIDDEN]. The layer's bias is added
+// to the first plane, border included: bilinear weights sum to 1. fold_planes.cu makes them.
 #pragma once
 
 #include "platform.cuh"
@@ -38,15 +39,14 @@ static_assert(linear ? hidden == 4 && hidden_layers == 0 : hidden % 8 == 0, "see
 // Rows of a matrix computed together: panels are [hidden / 8, hidden inputs, 8].
 constexpr int panel_rows = 8;
 
-// Where things lie among the layers' floats, in this order: the first layer's bias; for every
-// hidden layer its panels, those of its transpose, and its bias; the last layer [hidden, 4] and its
-// bias [4]. A linear field has the first bias alone.
-constexpr int first_bias_offset = 0;
+// Where things lie among the layers' floats, in this order: for every hidden layer its panels,
+// those of its transpose, and its bias; the last layer [hidden, 4] and its bias [4]. A linear field
+// has none.
 constexpr int layer_stride = 2 * hidden * hidden + hidden;
 constexpr int transposed_offset = hidden * hidden;
 constexpr int bias_offset = 2 * hidden * hidden;
 
-LRM_HOST_DEVICE constexpr int layer_offset(int layer) { return hidden + layer * layer_stride; }
+LRM_HOST_DEVICE constexpr int layer_offset(int layer) { return layer * layer_stride; }
 LRM_HOST_DEVICE constexpr int last_offset() { return layer_offset(hidden_layers); }
 LRM_HOST_DEVICE constexpr int last_bias_offset() { return last_offset() + 4 * hidden; }
 
