@@ -42,3 +42,9 @@ class Device(Protocol):
 
         cooperative   threads of a block wait for each other.
         """
+
+
+def launch_items(device: Device, kernel: str, items: int, threads: int, *arguments: Any) -> None:
+    """One thread for each of `items`, in blocks of `threads`; nothing if there are none."""
+    if items > 0:
+        device.launch(kernel, -(-items // threads), threads, *arguments)

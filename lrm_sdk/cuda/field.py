@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from lrm_sdk.cuda.device import Device, DeviceArray
+from lrm_sdk.cuda.device import Device, DeviceArray, launch_items
 from lrm_sdk.cuda.render import block_count, render_job
 from lrm_sdk.cuda.specialization import Specialization, layer_floats, padded_bias, plane_columns
-from lrm_sdk.native.options import CameraParameters, FieldOptions, RenderOptions
+from lrm_sdk.cuda.surface import DeviceMesh, Extraction
+from lrm_sdk.native.options import CameraParameters, FieldOptions, MeshOptions, RenderOptions
 
 THREADS = 128  # of a block that decodes: __launch_bounds__ of the kernels
 FOLD_THREADS = 256
@@ -44,7 +46,7 @@ class CudaField:
         self._planes = device.empty(spec.folded_shape, np.float32)
         self._lattice: DeviceArray | None = None
         self._to_native = device.upload(np.linalg.inv(np.float64(options.native_to_sdk))[:3])
-        groups = int(np.prod(spec.folded_shape)) // 4
+        groups = math.prod(spec.folded_shape) // 4
         self._launch("lrm_fold_planes", groups, FOLD_THREADS, planes, columns, bias, self._planes)
 
     def query(self, points: DeviceArray) -> tuple[DeviceArray, DeviceArray]:
@@ -92,6 +94,15 @@ class CudaField:
         )  # fmt: skip
         return rgb, alpha, depth
 
+    def mesh(self, options: MeshOptions | None = None) -> DeviceMesh:
+        """The surface where density crosses the threshold, by the passes of runtime/cuda/surface.cuh.
+
+        options as lrm_sdk.native.Field.mesh accepts them. Raises EmptySurfaceError, OutOfMemoryError.
+        """
+        return Extraction(
+            self.device, self._planes, self._layers, self.options, options or MeshOptions()
+        ).run()
+
     @property
     def _cells(self) -> int:
         """Per axis of the lattice: lattice_cells of runtime/src/lattice.cpp."""
@@ -117,4 +128,4 @@ class CudaField:
 
     def _launch(self, kernel: str, items: int, threads: int, *arguments: Any) -> None:
         """One thread for each of `items`."""
-        self.device.launch(kernel, -(-items // threads), threads, *arguments)
+        launch_items(self.device, kernel, items, threads, *arguments)

@@ -4,3 +4,7 @@
 #include "occupancy.cu"
 #include "query.cu"
 #include "render.cu"
+#include "scan.cu"
+#include "surface_blocks.cu"
+#include "surface_rows.cu"
+#include "surface_vertices.cu"
