@@ -112,7 +112,7 @@ def layer_floats(
 ) -> np.ndarray:
     """The layers after the first, float32, in the order that field.cuh gives; nothing if there are none."""
     hidden = spec.hidden
-    parts = [np.zeros(0, np.float32)]
+    parts: list[np.ndarray] = []
     for weight, bias in zip(weights[1:-1], biases[1:-1], strict=True):
         square = np.zeros((hidden, hidden), np.float32)
         square[: weight.shape[0], : weight.shape[1]] = weight
@@ -121,7 +121,7 @@ def layer_floats(
         last = np.zeros((hidden, 4), np.float32)
         last[: weights[-1].shape[1]] = weights[-1].T
         parts += [last, padded_bias(biases[-1], 4)]
-    return np.concatenate([part.ravel() for part in parts])
+    return np.concatenate([np.zeros(0, np.float32), *(part.ravel() for part in parts)])
 
 
 def _panels(square: np.ndarray) -> np.ndarray:

@@ -153,8 +153,9 @@ class Extraction:
 
     def _numbered(self, counts: DeviceArray, rows: int) -> tuple[DeviceArray, int]:
         """Where each row's items begin, and how many there are in all."""
-        offsets = exclusive_scan(self.device, counts, rows)
-        total = int(self.device.download(offsets[rows:])[0])
+        total_array = self.device.empty((1,), np.uint32)
+        offsets = exclusive_scan(self.device, counts, rows, total_array)
+        total = int(self.device.download(total_array)[0])
         if total >= 2**31:
             raise InvalidArgumentError(
                 f"resolution: expected a surface of less than 2^31 vertices and faces, got {total}; lower it"
@@ -187,9 +188,8 @@ class Extraction:
         self._launch("lrm_surface_replace_normals", vertices, lost, sums, np.int32(vertices), normals)
 
     def _raise_empty(self) -> None:
-        advice = (
-            "" if self.options.exhaustive else ", or look closer with a smaller seed_stride or exhaustive"
-        )
+        closer = ", or look closer with a smaller seed_stride or with exhaustive"
+        advice = "" if self.options.exhaustive else closer
         raise EmptySurfaceError(
             f"no surface: expected densities on both sides of the threshold {self.options.threshold:g}, got "
             f"none; choose another threshold within density_grid's values{advice}"

@@ -20,10 +20,11 @@ extern "C" __global__ void lrm_scan_sums(const unsigned* __restrict__ values, in
 }
 
 // bases    [ceil(count / 32)], the scanned sums of the chunks, or NULL if there is one
-// offsets  [count + 1]; the last one is the total
+// offsets  [count + 1]; the last one is the total, also written to total [1] unless that is NULL
 extern "C" __global__ void lrm_scan_offsets(const unsigned* __restrict__ values, int count,
                                             const unsigned* __restrict__ bases,
-                                            unsigned* __restrict__ offsets) {
+                                            unsigned* __restrict__ offsets,
+                                            unsigned* __restrict__ total) {
   using namespace lrm;
   const long long first = thread_index() * scan_chunk;
   if (first >= count) return;
@@ -32,5 +33,7 @@ extern "C" __global__ void lrm_scan_offsets(const unsigned* __restrict__ values,
     offsets[first + i] = sum;
     sum += values[first + i];
   }
-  if (first + scan_chunk >= count) offsets[count] = sum;
+  if (first + scan_chunk < count) return;
+  offsets[count] = sum;
+  if (total != nullptr) *total = sum;
 }

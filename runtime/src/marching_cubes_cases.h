@@ -10,13 +10,14 @@
 // face only, so cells that share a face agree on it and the surface has no holes; and it is what
 // the classic table in public use does (Bourke 1994), so face counts equal its.
 //
-// Only the language is used here, no standard header, so that NVRTC can compile it.
+// Only the language is used here, no standard header, so that NVRTC can compile it; the table is
+// made by the compiler on either side.
 #pragma once
 
 #if defined(__CUDACC__)
-#define LRM_TABLE_FUNCTION __host__ __device__ constexpr
+#define LRM_AT_COMPILE_TIME __host__ __device__ constexpr
 #else
-#define LRM_TABLE_FUNCTION constexpr
+#define LRM_AT_COMPILE_TIME constexpr
 #endif
 
 namespace lrm {
@@ -35,7 +36,7 @@ struct CellCase {
   unsigned char edges[3 * max_case_triangles];  // counter-clockwise seen from outside
 };
 
-LRM_TABLE_FUNCTION CellEdge cell_edge(int edge) {
+LRM_AT_COMPILE_TIME CellEdge cell_edge(int edge) {
   const int axis = edge / 4;
   const int u = (axis + 1) % 3, v = (axis + 2) % 3;
   const int low = (edge & 1) << u | (edge >> 1 & 1) << v;
@@ -43,7 +44,7 @@ LRM_TABLE_FUNCTION CellEdge cell_edge(int edge) {
 }
 
 // The corners of the face on the low (side 0) or high (side 1) end of an axis, as a mask.
-LRM_TABLE_FUNCTION int face_corners(int axis, int side) {
+LRM_AT_COMPILE_TIME int face_corners(int axis, int side) {
   int mask = 0;
   for (int corner = 0; corner < 8; ++corner) {
     if ((corner >> axis & 1) == side) mask |= 1 << corner;
@@ -56,7 +57,7 @@ namespace cases {
 constexpr int none = -1;
 
 // The edge between two neighbouring corners.
-LRM_TABLE_FUNCTION int edge_between(int a, int b) {
+LRM_AT_COMPILE_TIME int edge_between(int a, int b) {
   for (int edge = 0; edge < cell_edge_count; ++edge) {
     const CellEdge e = cell_edge(edge);
     if ((e.low == a && e.high == b) || (e.low == b && e.high == a)) return edge;
@@ -65,7 +66,7 @@ LRM_TABLE_FUNCTION int edge_between(int a, int b) {
 }
 
 // Corner k of 4 of a face, counter-clockwise seen from outside the cell.
-LRM_TABLE_FUNCTION int face_corner(int axis, int side, int k) {
+LRM_AT_COMPILE_TIME int face_corner(int axis, int side, int k) {
   const int turn = side == 1 ? k : 3 - k;
   const int u = turn == 1 || turn == 2, v = turn >= 2;
   return side << axis | u << (axis + 1) % 3 | v << (axis + 2) % 3;
@@ -78,7 +79,7 @@ struct Links {
 // Around a face each run of inside corners is left over one crossing and, after a run of outside
 // corners, the next one entered over another; the contour goes from the second to the first, around
 // the outside corners between them.
-LRM_TABLE_FUNCTION void link_face(int mask, int axis, int side, Links& links) {
+LRM_AT_COMPILE_TIME void link_face(int mask, int axis, int side, Links& links) {
   for (int k = 0; k < 4; ++k) {
     const int before = face_corner(axis, side, k), first = face_corner(axis, side, (k + 1) % 4);
     if (!(mask >> before & 1) || (mask >> first & 1)) continue;
@@ -90,7 +91,7 @@ LRM_TABLE_FUNCTION void link_face(int mask, int axis, int side, Links& links) {
   }
 }
 
-LRM_TABLE_FUNCTION Links link_crossings(int mask) {
+LRM_AT_COMPILE_TIME Links link_crossings(int mask) {
   Links links;
   for (int& next : links.next) next = none;
   for (int axis = 0; axis < 3; ++axis) {
@@ -99,7 +100,7 @@ LRM_TABLE_FUNCTION Links link_crossings(int mask) {
   return links;
 }
 
-LRM_TABLE_FUNCTION bool share_face(int a, int b) {
+LRM_AT_COMPILE_TIME bool share_face(int a, int b) {
   const int corners = 1 << cell_edge(a).low | 1 << cell_edge(a).high | 1 << cell_edge(b).low |
                       1 << cell_edge(b).high;
   for (int axis = 0; axis < 3; ++axis) {
@@ -112,7 +113,7 @@ LRM_TABLE_FUNCTION bool share_face(int a, int b) {
 
 // Whether all diagonals of the fan run through the interior of the cell. One that lay in a face
 // could meet the neighbour's there: four triangles on one edge.
-LRM_TABLE_FUNCTION bool is_interior_fan(const int* polygon, int size, int start) {
+LRM_AT_COMPILE_TIME bool is_interior_fan(const int* polygon, int size, int start) {
   for (int k = 2; k + 1 < size; ++k) {
     if (share_face(polygon[start], polygon[(start + k) % size])) return false;
   }
@@ -124,7 +125,7 @@ struct Point {
 };
 
 // The middle of an edge, from the middle of the cell, in half cells.
-LRM_TABLE_FUNCTION Point middle(int edge) {
+LRM_AT_COMPILE_TIME Point middle(int edge) {
   const CellEdge e = cell_edge(edge);
   Point point;
   for (int axis = 0; axis < 3; ++axis) {
@@ -133,7 +134,7 @@ LRM_TABLE_FUNCTION Point middle(int edge) {
   return point;
 }
 
-LRM_TABLE_FUNCTION int determinant(const Point& a, const Point& b, const Point& c) {
+LRM_AT_COMPILE_TIME int determinant(const Point& a, const Point& b, const Point& c) {
   int sum = 0;
   for (int i = 0; i < 3; ++i) {
     const int j = (i + 1) % 3, k = (i + 2) % 3;
@@ -143,7 +144,7 @@ LRM_TABLE_FUNCTION int determinant(const Point& a, const Point& b, const Point& 
 }
 
 // Six times the volume between the fan and the middle of the cell, negative where the fan faces it.
-LRM_TABLE_FUNCTION int fan_volume(const int* polygon, int size, int start) {
+LRM_AT_COMPILE_TIME int fan_volume(const int* polygon, int size, int start) {
   int sum = 0;
   for (int k = 1; k + 1 < size; ++k) {
     sum += determinant(middle(polygon[start]), middle(polygon[(start + k) % size]),
@@ -154,7 +155,7 @@ LRM_TABLE_FUNCTION int fan_volume(const int* polygon, int size, int start) {
 
 // The corner from which the fan gives most room to the inside where fewer corners are inside than
 // outside, and else to the outside: the volumes of the classic table.
-LRM_TABLE_FUNCTION int fan_start(int mask, const int* polygon, int size) {
+LRM_AT_COMPILE_TIME int fan_start(int mask, const int* polygon, int size) {
   int inside = 0;
   for (int corner = 0; corner < 8; ++corner) inside += mask >> corner & 1;
   int best = none, most = 0;
@@ -165,11 +166,10 @@ LRM_TABLE_FUNCTION int fan_start(int mask, const int* polygon, int size) {
     best = start;
     most = room;
   }
-  if (best == none) throw "every polygon of the 256 cases has such a corner";
-  return best;
+  return best;  // never none: add_fan would read polygon[-1], which no constant may
 }
 
-LRM_TABLE_FUNCTION void add_fan(int mask, const int* polygon, int size, CellCase& result) {
+LRM_AT_COMPILE_TIME void add_fan(int mask, const int* polygon, int size, CellCase& result) {
   const int start = fan_start(mask, polygon, size);
   for (int k = 1; k + 1 < size; ++k) {
     const int edges[3] = {polygon[start], polygon[(start + k) % size],
@@ -181,7 +181,7 @@ LRM_TABLE_FUNCTION void add_fan(int mask, const int* polygon, int size, CellCase
   }
 }
 
-LRM_TABLE_FUNCTION CellCase make_case(int mask) {
+LRM_AT_COMPILE_TIME CellCase make_case(int mask) {
   CellCase result{};
   Links links = link_crossings(mask);
   for (int first = 0; first < cell_edge_count; ++first) {
@@ -204,7 +204,7 @@ struct CaseTable {
   CellCase cases[256];
 };
 
-LRM_TABLE_FUNCTION CaseTable make_case_table() {
+LRM_AT_COMPILE_TIME CaseTable make_case_table() {
   CaseTable table{};
   for (int mask = 0; mask < 256; ++mask) table.cases[mask] = cases::make_case(mask);
   return table;

@@ -33,7 +33,7 @@ class HostDevice:
 
     def __init__(self, spec: Specialization) -> None:
         self.library = build(spec)
-        self.launches: list[str] = []
+        self.launches: list[tuple] = []  # (kernel, *arguments)
 
     def empty(self, shape: tuple[int, ...], dtype) -> np.ndarray:
         array = aligned(shape, dtype)
@@ -55,7 +55,7 @@ class HostDevice:
         assert blocks > 0 and 0 < threads <= 1024
         values = [as_c(argument) for argument in arguments]
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
-        self.launches.append(kernel)
+        self.launches.append((kernel, *arguments))
         getattr(self.library, f"launch_{kernel}")(blocks, threads, int(cooperative), pointers)
 
 
