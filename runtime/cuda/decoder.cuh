@@ -55,21 +55,19 @@ LRM_HOST_DEVICE void gather(const FieldData& field, const Location& at, float* x
   }
 }
 
-// y = bias + matrix x; bias may be NULL. panels as in field.cuh.
-LRM_HOST_DEVICE void multiply(const float* panels, const float* bias, const float* x, float* y) {
+// The products of a matrix and x, panel after panel: finish(row, sums [panel_rows]).
+template <class Finish>
+LRM_HOST_DEVICE void multiply(const float* panels, const float* x, const Finish& finish) {
   LRM_ROLLED
   for (int row = 0; row < hidden; row += panel_rows) {
-    const float4 zero = {0.0f, 0.0f, 0.0f, 0.0f};
-    float4 low = bias != nullptr ? load4(bias + row) : zero;
-    float4 high = bias != nullptr ? load4(bias + row + 4) : zero;
+    float4 low = {0.0f, 0.0f, 0.0f, 0.0f}, high = low;
     LRM_UNROLL
     for (int k = 0; k < hidden; ++k, panels += panel_rows) {
       add_scaled(&low, load4(panels), x[k]);
       add_scaled(&high, load4(panels + 4), x[k]);
     }
     const float sums[panel_rows] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-    LRM_UNROLL
-    for (int r = 0; r < panel_rows; ++r) y[row + r] = sums[r];
+    finish(row, sums);
   }
 }
 
@@ -88,20 +86,27 @@ LRM_HOST_DEVICE Raw decode(const FieldData& field, const Location& at, float* sl
   float x[hidden];
   gather(field, at, x);
   if (linear) return {x[0], {x[1], x[2], x[3]}};
-  float sums[hidden];
-  LRM_ROLLED
-  for (int layer = 0;; ++layer) {
-    LRM_UNROLL
-    for (int k = 0; k < hidden; ++k) {
-      if (kSlopes) slopes[layer * hidden + k] = activation_slope(x[k]);
-      x[k] = activation(x[k]);
-    }
-    if (layer == hidden_layers) return last_layer(field, x);
-    const float* parameters = field.layers + layer_offset(layer);
-    multiply(parameters, parameters + bias_offset, x, sums);
-    LRM_UNROLL
-    for (int k = 0; k < hidden; ++k) x[k] = sums[k];
+  LRM_UNROLL
+  for (int k = 0; k < hidden; ++k) {
+    if (kSlopes) slopes[k] = activation_slope(x[k]);
+    x[k] = activation(x[k]);
   }
+  float y[hidden];
+  LRM_ROLLED
+  for (int layer = 0; layer < hidden_layers; ++layer) {
+    const float* parameters = field.layers + layer_offset(layer);
+    multiply(parameters, x, [&](int row, const float* sums) {
+      LRM_UNROLL
+      for (int r = 0; r < panel_rows; ++r) {
+        const float value = sums[r] + parameters[bias_offset + row + r];
+        if (kSlopes) slopes[(layer + 1) * hidden + row + r] = activation_slope(value);
+        y[row + r] = activation(value);
+      }
+    });
+    LRM_UNROLL
+    for (int k = 0; k < hidden; ++k) x[k] = y[k];
+  }
+  return last_layer(field, x);
 }
 
 LRM_HOST_DEVICE Raw decode(const FieldData& field, const float xyz[3]) {

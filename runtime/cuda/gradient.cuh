@@ -21,12 +21,17 @@ LRM_HOST_DEVICE void plane_shares(const FieldData& field, const float* slopes, f
   for (int k = 0; k < hidden; ++k) {
     shares[k] = load4(last + 4 * k).x * slopes[hidden_layers * hidden + k];
   }
-  float sums[hidden];
+  float next[hidden];
   LRM_ROLLED
   for (int layer = hidden_layers - 1; layer >= 0; --layer) {
-    multiply(field.layers + layer_offset(layer) + transposed_offset, nullptr, shares, sums);
+    const float* slope = slopes + layer * hidden;
+    multiply(field.layers + layer_offset(layer) + transposed_offset, shares,
+             [&](int row, const float* sums) {
+               LRM_UNROLL
+               for (int r = 0; r < panel_rows; ++r) next[row + r] = sums[r] * slope[row + r];
+             });
     LRM_UNROLL
-    for (int k = 0; k < hidden; ++k) shares[k] = sums[k] * slopes[layer * hidden + k];
+    for (int k = 0; k < hidden; ++k) shares[k] = next[k];
   }
 }
 
@@ -35,7 +40,7 @@ LRM_HOST_DEVICE void plane_slopes(const FieldData& field, const Location& at, in
                                   const float* shares, float result[2]) {
   const int corners[4] = {0, hidden, row_stride, row_stride + hidden};
   float corner[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-  LRM_UNROLL
+  LRM_ROLLED
   for (int c = 0; c < hidden; c += 4) {
     const float* texel = field.planes + at.offset[plane] + c;
     LRM_UNROLL

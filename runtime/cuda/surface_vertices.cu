@@ -90,9 +90,8 @@ extern "C" __global__ void __launch_bounds__(128)
   if (i >= vertices) return;
   const SurfaceJob& job = *job_address;
   const float xyz[3] = {native[3 * i], native[3 * i + 1], native[3 * i + 2]};
-  float vector[3] = {0.0f, 0.0f, 0.0f};
-  const Raw raw = normals != nullptr ? decode_with_gradient({planes, layers}, xyz, vector)
-                                     : decode({planes, layers}, xyz);
+  float vector[3];
+  const Raw raw = decode_with_gradient({planes, layers}, xyz, vector);
   if (normals != nullptr) {
     const EdgePlace place = edge_place(job.grid, edge_node + 4 * i, edge_node[4 * i + 3]);
     const float density[2] = {edge_density[2 * i], edge_density[2 * i + 1]};
