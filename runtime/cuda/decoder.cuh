@@ -73,8 +73,8 @@ LRM_HOST_DEVICE void multiply(const float* panels, const float* x, const Finish&
 
 // x [hidden]: the last hidden layer's values, activated.
 LRM_HOST_DEVICE Raw last_layer(const FieldData& field, const float* x) {
-  const float* weights = field.layers + last_offset();
-  float4 sum = load4(field.layers + last_bias_offset());
+  const float* weights = read_again(field.layers) + last_offset();
+  float4 sum = load4(weights + 4 * hidden);
   LRM_UNROLL
   for (int k = 0; k < hidden; ++k) add_scaled(&sum, load4(weights + 4 * k), x[k]);
   return {sum.x, {sum.y, sum.z, sum.w}};
@@ -95,10 +95,11 @@ LRM_HOST_DEVICE Raw decode(const FieldData& field, const Location& at, float* sl
   LRM_ROLLED
   for (int layer = 0; layer < hidden_layers; ++layer) {
     const float* parameters = field.layers + layer_offset(layer);
+    const float* bias = parameters + bias_offset;
     multiply(parameters, x, [&](int row, const float* sums) {
       LRM_UNROLL
       for (int r = 0; r < panel_rows; ++r) {
-        const float value = sums[r] + parameters[bias_offset + row + r];
+        const float value = sums[r] + bias[row + r];
         if (kSlopes) slopes[(layer + 1) * hidden + row + r] = activation_slope(value);
         y[row + r] = activation(value);
       }

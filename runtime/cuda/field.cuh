@@ -48,7 +48,6 @@ constexpr int bias_offset = 2 * hidden * hidden;
 
 LRM_HOST_DEVICE constexpr int layer_offset(int layer) { return layer * layer_stride; }
 LRM_HOST_DEVICE constexpr int last_offset() { return layer_offset(hidden_layers); }
-LRM_HOST_DEVICE constexpr int last_bias_offset() { return last_offset() + 4 * hidden; }
 
 // Device memory, aligned to 16 bytes.
 struct FieldData {

@@ -38,7 +38,23 @@ struct QuickMath : ExactMath {
   }
 };
 
-LRM_HOST_DEVICE float4 load4(const float* p) { return *reinterpret_cast<const float4*>(p); }
+// From memory that no thread of the launch writes.
+LRM_HOST_DEVICE float4 load4(const float* p) {
+#if defined(__CUDA_ARCH__)
+  return __ldg(reinterpret_cast<const float4*>(p));
+#else
+  return *reinterpret_cast<const float4*>(p);
+#endif
+}
+
+// The same pointer, of which the compiler does not know it: what is read through it in a loop is
+// read each time. Otherwise weights would be kept for the next point, and spilled.
+LRM_HOST_DEVICE const float* read_again(const float* p) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("" : "+l"(p));
+#endif
+  return p;
+}
 
 // The thread's index in a one-dimensional launch.
 __device__ inline long long thread_index() {
