@@ -32,12 +32,17 @@ JOB = np.dtype(
 
 @dataclass(frozen=True, eq=False)
 class DeviceMesh:
-    """vertices float32 [V, 3]; faces uint32 [F, 3]; normals (unit), colors (sRGB): float32 [V, 3] or None."""
+    """vertices float32 [V, 3]; faces uint32 [F, 3]; normals (unit), colors (sRGB): float32 [V, 3] or None.
+
+    edges   int32 [V, 4]: the grid edge that each vertex lies on, its low end's x, y, z (padding
+            counted) and its axis.
+    """
 
     vertices: DeviceArray
     faces: DeviceArray
     normals: DeviceArray | None
     colors: DeviceArray | None
+    edges: DeviceArray
 
 
 def surface_job(field: FieldOptions, options: MeshOptions) -> np.ndarray:
@@ -176,7 +181,7 @@ class Extraction:
             )
             if int(self.device.download(lost_count)[0]) > 0:
                 self._replace_normals(faces, sdk, lost, normals)
-        return DeviceMesh(sdk, faces, normals, colors)
+        return DeviceMesh(sdk, faces, normals, colors, edge_node)
 
     def _replace_normals(
         self, faces: DeviceArray, sdk: DeviceArray, lost: DeviceArray, normals: DeviceArray | None
