@@ -100,13 +100,13 @@ class GpuDevice:
         self._copy("cuMemcpyHtoDAsync", copy.pointer, array.ctypes.data, array.nbytes)
         return copy
 
-    def download(self, array: GpuArray) -> np.ndarray:
+    def download(self, array: Any) -> np.ndarray:
         host = np.zeros(array.shape, array.dtype)
         self._copy("cuMemcpyDtoHAsync", host.ctypes.data, array.pointer, host.nbytes)
         self._stream.sync()
         return host
 
-    def fill(self, array: GpuArray, byte: int) -> None:
+    def fill(self, array: Any, byte: int) -> None:
         with self._lock:
             self._device.set_current()
             array._buffer.fill(byte, stream=self._stream)

@@ -9,6 +9,7 @@ import numpy as np
 
 from lrm_sdk.cuda.device import Device
 from lrm_sdk.cuda.field import CudaField
+from lrm_sdk.cuda.gpu import GpuDevice
 from lrm_sdk.cuda.specialization import Specialization
 from lrm_sdk.errors import CancelledError, InvalidArgumentError, OutOfMemoryError
 from lrm_sdk.native import Field, MeshArrays
@@ -78,6 +79,23 @@ class HostField:
         small = {**vars(camera), "width": 1, "height": 1}
         camera.to_c()
         self._judge.render(CameraParameters(**small), options)
+
+
+def open_gpu_field(
+    index: int,
+    options: FieldOptions,
+    planes: np.ndarray,
+    weights: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray | None],
+) -> HostField:
+    """On GPU `index`. The kernels are compiled on first use, about ten seconds, and kept on disk.
+
+    Raises BackendError without packages, driver or GPU.
+    """
+    widths = (weights[0].shape[1], *(weight.shape[0] for weight in weights))
+    channels, height, width = planes.shape[1:]
+    spec = Specialization.of(options, (channels, height, width), widths)
+    return HostField(GpuDevice(spec, index), spec, options, planes, weights, biases)
 
 
 def _with_progress(progress: Progress | None, work: Any) -> Any:

@@ -12,6 +12,7 @@ pytest.importorskip("cuda.core", reason="pip install 'lrm-sdk[cuda]'")
 from lrm_sdk.cuda import compile as cuda_compile
 from lrm_sdk.errors import BackendError
 from tests.cuda import resources
+from tests.runtime.compilers import run, tool
 
 # What ptxas may vary by between compiler versions: registers come in steps of 8.
 SLACK = {"registers": 8, "stack": 64, "spill_stores": 32, "spill_loads": 32, "shared": 0}
@@ -127,3 +128,13 @@ def test_every_include_is_a_source_file():
         for line in path.read_text().splitlines():
             if line.startswith('#include "'):
                 assert line.split('"')[1].rpartition("/")[2] in names, f"{path.name}: {line}"
+
+
+def test_nvcc_takes_the_same_sources(tmp_path):
+    """The second CUDA compiler, with its host half: `__host__ __device__` functions compile twice."""
+    source = tmp_path / "kernels.cu"
+    source.write_text(resources.LRM.header() + '#include "kernels.cu"\n')
+    run([
+        tool("NVCC", "nvcc"), "-std=c++17", "-arch=sm_90", "-prec-div=false", "-Werror", "all-warnings",
+        f"-I{cuda_compile.kernel_folder() / 'cuda'}", "-c", str(source), "-o", str(tmp_path / "kernels.o"),
+    ])  # fmt: skip

@@ -7,10 +7,12 @@ import pytest
 
 from lrm_sdk.camera import Camera
 from lrm_sdk.cuda import gpu
+from lrm_sdk.cuda.compile import SHARED_HEADERS, kernel_folder
 from lrm_sdk.cuda.host_face import HostField
 from lrm_sdk.cuda.specialization import Specialization
 from lrm_sdk.errors import BackendError, CancelledError, InvalidArgumentError, NotFiniteError
-from lrm_sdk.native import CameraParameters, Field, MeshOptions, RenderOptions
+from lrm_sdk.native import CameraParameters, Field, FieldOptions, MeshOptions, RenderOptions
+from lrm_sdk.scene import open_field
 from tests.cuda.fields import options_of
 from tests.cuda.host_device import HostDevice
 from tests.runtime import fields
@@ -79,6 +81,12 @@ def test_planes_must_be_finite():
         HostField(HostDevice(spec), spec, options, planes, field.weights, field.biases)
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda", "cuda:x", "cuda:-1", ""])
+def test_devices_are_named(device):
+    with pytest.raises(InvalidArgumentError, match="device: expected 'cpu' or 'cuda:0'"):
+        open_field(device, FieldOptions(), np.zeros((3, 2, 4, 4), np.float32), [np.zeros((4, 6))], [None])
+
+
 def test_without_driver_the_error_says_so():
     core = pytest.importorskip("cuda.core")
     try:
@@ -88,3 +96,9 @@ def test_without_driver_the_error_says_so():
             gpu.open_device(0)
     else:
         assert gpu.open_device(0).name
+
+
+def test_the_package_brings_every_source():
+    """What CMake installs beside the kernels is what they include."""
+    text = (kernel_folder() / "CMakeLists.txt").read_text()
+    assert all(f"src/{name}" in text for name in SHARED_HEADERS)
