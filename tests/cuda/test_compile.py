@@ -132,9 +132,9 @@ def test_every_include_is_a_source_file():
 
 def test_nvcc_takes_the_same_sources(tmp_path):
     """The second CUDA compiler, with its host half: `__host__ __device__` functions compile twice."""
-    source = tmp_path / "kernels.cu"
+    source = tmp_path / "specialized.cu"
     source.write_text(resources.LRM.header() + '#include "kernels.cu"\n')
     run([
         tool("NVCC", "nvcc"), "-std=c++17", "-arch=sm_90", "-prec-div=false", "-Werror", "all-warnings",
-        f"-I{cuda_compile.kernel_folder() / 'cuda'}", "-c", str(source), "-o", str(tmp_path / "kernels.o"),
+        f"-I{cuda_compile.kernel_folder() / 'cuda'}", "-c", str(source), "-o", str(tmp_path / "specialized.o"),
     ])  # fmt: skip
