@@ -136,5 +136,6 @@ def test_nvcc_takes_the_same_sources(tmp_path):
     source.write_text(resources.LRM.header() + '#include "kernels.cu"\n')
     run([
         tool("NVCC", "nvcc"), "-std=c++17", "-arch=sm_90", "-prec-div=false", "-Werror", "all-warnings",
-        f"-I{cuda_compile.kernel_folder() / 'cuda'}", "-c", str(source), "-o", str(tmp_path / "specialized.o"),
+        f"-I{cuda_compile.kernel_folder() / 'cuda'}",
+        "-c", str(source), "-o", str(tmp_path / "specialized.o"),
     ])  # fmt: skip
