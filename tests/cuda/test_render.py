@@ -66,7 +66,7 @@ def test_skipping(make, settings):
 
 def test_specks_between_the_nodes_are_seen():
     """Texel-sized specks, which interpolation between the lattice's nodes misses without a margin."""
-    field = fields.random_field(replace(fields.TRIPOSR, density_bias=-6.0), (64, 64))
+    field = fields.random_field(replace(fields.TRIPOSR, density_bias=-9.0), (64, 64), gain=2.0)
     options = RenderOptions(sample_count=96)
     cuda, native = both(field)
     got = cuda.device.download(cuda.render(view(), options)[0])
