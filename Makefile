@@ -9,11 +9,11 @@ BIN    := $(VENV)/bin
 OUT    ?= out
 ENGINE := $(OUT)/lrm-tiny.lrm
 
-NATIVE   := $(shell find runtime -name '*.h' -o -name '*.cpp' -o -name CMakeLists.txt)
+NATIVE   := $(shell find runtime -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' -o -name CMakeLists.txt)
 PACKAGE  := $(NATIVE) $(shell find lrm_sdk -name '*.py')
 SHIPPED  := $(wildcard models/lrm-tiny/onnx/*)
 PICTURES := $(wildcard examples/*.png examples/*.jpg)
-FORMATTED = $(shell git ls-files 'runtime/*.h' 'runtime/*.cpp' 'examples/*.[ch]')
+FORMATTED = $(shell git ls-files 'runtime/*.h' 'runtime/*.cpp' 'runtime/*.cu' 'runtime/*.cuh' 'examples/*.[ch]')
 
 .PHONY: help
 help:  ## this list
@@ -29,7 +29,7 @@ $(VENV)/.demo: pyproject.toml $(PACKAGE) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml $(PACKAGE) tests/tools/package-lock.json | $(BIN)/python
-	$(BIN)/pip install --quiet '.[cpu,video,export,data,train,test]'
+	$(BIN)/pip install --quiet '.[cpu,video,cuda,export,data,train,test]'
 	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix tests/tools; \
 	else echo 'npm not found: the glTF validator test will be skipped'; fi
 	@touch $@ $(VENV)/.demo

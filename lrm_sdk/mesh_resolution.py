@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
-from lrm_sdk.native import Field, MeshOptions
+from lrm_sdk.native import MeshArrays, MeshOptions
 
 # A triangle lies flat on the surface if its plane is within this angle of the field's normals at its
 # corners, and a mesh is fine enough if this share of its area does. The angle grows with the cell.
@@ -16,7 +18,13 @@ PROBE, LEAST, MOST = 2, 2, 16
 SMALLEST, LARGEST, STEP = 64, 1024, 32
 
 
-def auto_resolution(field: Field, threshold: float, texels: int) -> int:
+class Meshed(Protocol):
+    """lrm_sdk.native.Field, or the field on a GPU."""
+
+    def mesh(self, options: MeshOptions) -> MeshArrays: ...
+
+
+def auto_resolution(field: Meshed, threshold: float, texels: int) -> int:
     """Grid points per axis for a surface, from a coarse look at it.
 
     texels: the larger side of the planes. Raises what Field.mesh raises.

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,9 +16,12 @@ from lrm_sdk.camera import Camera
 from lrm_sdk.engine import Engine
 from lrm_sdk.errors import InvalidArgumentError
 from lrm_sdk.mesh import Mesh
-from lrm_sdk.native import Field, MeshOptions
+from lrm_sdk.native import Field, FieldOptions, MeshOptions
 from lrm_sdk.native.checks import float32_array, integer
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
+
+if TYPE_CHECKING:
+    from lrm_sdk.cuda.host_face import HostField
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +53,18 @@ class Scene:
     planes    float32 [3, C, H, W]; device arrays of other backends speak DLPack.
     picture   uint8 [S, S, 3]: what the network saw, or None.
     timings   seconds per stage, the latest call of each.
+    device    "cpu", or "cuda:0": points, pictures and surfaces on that GPU (the `cuda` extra);
+              raises BackendError where there is none.
     """
 
     def __init__(
-        self, engine: Engine, planes: Any, *, picture: np.ndarray | None = None, threads: int | None = None
+        self,
+        engine: Engine,
+        planes: Any,
+        *,
+        picture: np.ndarray | None = None,
+        threads: int | None = None,
+        device: str = "cpu",
     ) -> None:
         if not isinstance(engine, Engine):
             raise InvalidArgumentError(
@@ -65,7 +76,9 @@ class Scene:
         self.picture = picture
         self.timings: dict[str, float] = {}
         with self.timed("field"):
-            self._field = Field(engine.field_options(threads), self.planes, engine.weights, engine.biases)
+            self._field = open_field(
+                device, engine.field_options(threads), self.planes, engine.weights, engine.biases
+            )
 
     def query(self, points: Any) -> tuple[np.ndarray, np.ndarray]:
         """Density float32 [N] and rgb float32 [N, 3] (sRGB) at points [N, 3], SDK frame.
@@ -222,6 +235,24 @@ class Scene:
         start = time.perf_counter()
         yield
         self.timings[stage] = time.perf_counter() - start
+
+
+def open_field(
+    device: str,
+    options: FieldOptions,
+    planes: np.ndarray,
+    weights: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray],
+) -> Field | HostField:
+    """The field on "cpu" or "cuda:N". Raises InvalidArgumentError for another name, BackendError."""
+    if device == "cpu":
+        return Field(options, planes, weights, biases)
+    kind, _, index = str(device).partition(":")
+    if kind != "cuda" or not index.isdecimal():
+        raise InvalidArgumentError(f"device: expected 'cpu' or 'cuda:0', got {device!r}")
+    from lrm_sdk.cuda.host_face import open_gpu_field
+
+    return open_gpu_field(int(index), options, planes, weights, biases)
 
 
 def _size(size: Any) -> tuple[int, int]:

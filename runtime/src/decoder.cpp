@@ -11,6 +11,11 @@
 namespace lrm {
 namespace {
 
+static_assert(LRM_DENSITY_EXP == density_exp && LRM_DENSITY_RELU == density_relu &&
+                  LRM_DENSITY_SOFTPLUS == density_softplus &&
+                  LRM_ACTIVATION_SILU == activation_silu,
+              "field_semantics.h numbers activations as lrm.h does");
+
 constexpr std::align_val_t cache_line{64};
 
 int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
@@ -210,9 +215,11 @@ void Decoder::density(const float* xyz, std::size_t n, float* density) const {
 }
 
 float Decoder::raw_for_density(float density) const {
-  double raw = density;
-  if (model_.density_activation == LRM_DENSITY_EXP) raw = std::log(raw);
-  if (model_.density_activation == LRM_DENSITY_SOFTPLUS) raw += std::log(-std::expm1(-raw));
+  struct StandardMath {
+    static double log(double x) { return std::log(x); }
+    static double expm1(double x) { return std::expm1(x); }
+  };
+  const double raw = lrm::raw_for_density<StandardMath>(model_.density_activation, density);
   return static_cast<float>(raw - static_cast<double>(model_.density_bias));
 }
 

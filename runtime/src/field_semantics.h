@@ -59,7 +59,16 @@ LRM_HOST_DEVICE float constant_beyond(TexelMap map, int size) {
   return (static_cast<float>(size) - map.offset) / map.scale;
 }
 
+// Point i of n along an axis of a grid over [-half, half]: p_i = -half + 2 half i / (n - 1).
+LRM_HOST_DEVICE float grid_coordinate(double half, int i, int n) {
+  return static_cast<float>(-half + 2.0 * half * i / (n - 1));
+}
+
 // -- Decoder --------------------------------------------------------------------------------------
+
+// As lrm_activation and lrm_density_activation of lrm.h number them.
+constexpr int activation_silu = 1;
+constexpr int density_exp = 0, density_relu = 1, density_softplus = 2;
 
 template <class Math>
 LRM_HOST_DEVICE typename Math::Real sigmoid(typename Math::Real x) {
@@ -89,10 +98,35 @@ LRM_HOST_DEVICE typename Math::Real softplus(typename Math::Real x) {
   return relu<Math>(x) + Math::log1p(Math::exp(-magnitude));
 }
 
+// The inverse of a density activation, for density > 0; Math::log and Math::expm1 take doubles.
+template <class Math>
+LRM_HOST_DEVICE double raw_for_density(int activation, double density) {
+  if (activation == density_exp) return Math::log(density);
+  if (activation == density_softplus) return density + Math::log(-Math::expm1(-density));
+  return density;
+}
+
 // OpenLRM widens the sigmoid a little so that 0 and 1 can be reached.
 template <class Math>
 LRM_HOST_DEVICE typename Math::Real color_value(typename Math::Real raw, float widen) {
   return sigmoid<Math>(raw) * (1.0f + 2.0f * widen) - widen;
+}
+
+// -- Empty space ----------------------------------------------------------------------------------
+
+// Trilinear interpolation between lattice nodes errs by at most an eighth of the second
+// differences' sum, if those of the field are nowhere larger than what the nodes show. Six times
+// that allows for what they miss: on a fitted field of TripoSR's size four left pixels that were
+// off by 5/255, six none above 1/255.
+constexpr float lattice_margin_per_curvature = 6.0f / 8.0f;
+
+// Absolute second difference at node i of n along an axis; on the border, where a neighbour is
+// missing, that of the next node inwards. `value` is the node's, `stride` leads to the next one.
+LRM_HOST_DEVICE float node_bend(const float* value, int i, int n, long long stride) {
+  const int middle = i < 1 ? 1 : (i > n - 2 ? n - 2 : i);
+  value += (middle - i) * stride;
+  const float bend = value[-stride] - 2.0f * value[0] + value[stride];
+  return bend < 0.0f ? -bend : bend;
 }
 
 // -- Rays -----------------------------------------------------------------------------------------
@@ -135,6 +169,11 @@ LRM_HOST_DEVICE Real sample_distance(bool ends_included, Real near, Real far, in
                                       : (static_cast<Real>(k) + Real(0.5)) / static_cast<Real>(n);
   return near + (far - near) * fraction;
 }
+
+// A skipped sample's density is below what would make a whole ray this opaque, and a stopped ray
+// had this much light left: together well below 1/255.
+constexpr double skipped_opacity = 1.0 / 512;
+constexpr double opaque_transmittance = 1.0 / 1024;
 
 // Front-to-back compositing of one ray.
 template <class Real>

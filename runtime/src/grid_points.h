@@ -3,12 +3,9 @@
 
 #include <cstddef>
 
-namespace lrm {
+#include "field_semantics.h"
 
-// p_i = -half + 2 half i / (n - 1), i in [0, n).
-inline float grid_coordinate(double half, int i, int n) {
-  return static_cast<float>(-half + 2.0 * half * i / (n - 1));
-}
+namespace lrm {
 
 // Writes the n points of the line with the given x and y index, z running. xyz [n, 3].
 inline void grid_line(double half, int n, std::size_t line, float* xyz) {

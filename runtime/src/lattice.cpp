@@ -1,36 +1,27 @@
 #include "lattice.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "field.h"
+#include "field_semantics.h"
 #include "lattice_refinement.h"
 
 namespace lrm {
 namespace {
-
-// Trilinear interpolation errs by at most an eighth of the second differences' sum, if those of the
-// field are nowhere larger than what the nodes show. Six times that allows for what they miss: on a
-// fitted field of TripoSR's size four left pixels that were off by 5/255, six none above 1/255.
-constexpr float margin_per_curvature = 6.0f / 8.0f;
 
 class Nodes {
  public:
   explicit Nodes(const Lattice& lattice)
       : raw_(lattice.raw), count_(static_cast<std::size_t>(lattice.nodes())) {}
 
-  // Sum over the axes of the absolute second difference at a node; on the border, where a
-  // neighbour is missing, that of the next node inwards.
+  // Sum over the axes of the absolute second difference at a node.
   float curvature(std::size_t x, std::size_t y, std::size_t z) const {
-    const std::size_t at[3] = {x, y, z};
-    const std::size_t strides[3] = {count_ * count_, count_, 1};
-    float sum = 0.0f;
-    for (int axis = 0; axis < 3; ++axis) {
-      const std::size_t middle = std::clamp<std::size_t>(at[axis], 1, count_ - 2);
-      const float* value = &raw_[index(x, y, z) - at[axis] * strides[axis]];
-      value += middle * strides[axis];
-      sum += std::abs(*(value - strides[axis]) - 2.0f * *value + *(value + strides[axis]));
-    }
+    const float* value = &raw_[index(x, y, z)];
+    const int n = static_cast<int>(count_);
+    const auto stride = static_cast<long long>(count_);
+    float sum = node_bend(value, static_cast<int>(x), n, stride * stride);
+    sum += node_bend(value, static_cast<int>(y), n, stride);
+    sum += node_bend(value, static_cast<int>(z), n, 1);
     return sum;
   }
 
@@ -96,7 +87,7 @@ Lattice make_lattice(const Field& field, const Progress& progress) {
   field.grid(static_cast<double>(lattice.extent), lattice.nodes(), false, lattice.raw.data(),
              progress.part(0.0f, 0.5f));
   lattice.margin = corner_maximum(node_curvature(lattice), lattice.cells);
-  for (float& margin : lattice.margin) margin *= margin_per_curvature;
+  for (float& margin : lattice.margin) margin *= lattice_margin_per_curvature;
   lattice.bound = corner_maximum(lattice.raw, lattice.cells);
   for (std::size_t i = 0; i < lattice.bound.size(); ++i) lattice.bound[i] += lattice.margin[i];
   refine_lattice(field, lattice, progress.part(0.5f, 1.0f));

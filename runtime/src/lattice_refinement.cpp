@@ -16,8 +16,9 @@ constexpr int most_cells = 64;
 // A density that makes less than this opaque over the box's diagonal is never asked for.
 constexpr double least_opacity = 1.0 / 1024;
 
-// As in lattice.cpp; here, where nodes miss less, four times the estimate. On a fitted field of
-// TripoSR's size, from six sides, two times left one pixel that was off by 8/255, three none.
+// As lattice_margin_per_curvature; here, where nodes miss less, four times the estimate. On a
+// fitted field of TripoSR's size, from six sides, two times left one pixel that was off by 8/255,
+// three none.
 constexpr float margin_per_curvature = 4.0f / 8.0f;
 
 constexpr float unknown = std::numeric_limits<float>::quiet_NaN();

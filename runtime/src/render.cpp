@@ -25,11 +25,6 @@
 namespace lrm {
 namespace {
 
-// A skipped sample's density is below what would make a whole ray this opaque, and a stopped ray
-// had this much light left: together well below 1/255.
-constexpr double skipped_opacity = 1.0 / 512;
-constexpr double opaque_transmittance = 1.0 / 1024;
-
 // Pixels of a tile's side: 256 rays fill several decoder blocks even with few samples each.
 constexpr int tile_side = 16;
 
@@ -49,12 +44,12 @@ struct Picture {
 struct Scene {
   const Field& field;
   const CameraRays& camera;
-  const RaySamples& samples;
+  const RaySampling<double>& samples;
   const Occupancy* occupancy;  // NULL: evaluate every sample of every ray
 };
 
 struct ActiveRay {
-  Ray ray;
+  Ray<double> ray;
   Composite<double> light;
   int pixel;
   int next;   // sample
@@ -123,13 +118,13 @@ class Tile {
     count_ = 0;
     for (ActiveRay& active : rays_) {
       active.given = 0;
-      while (active.given < turn && active.next < scene_.samples.count()) {
+      while (active.given < turn && active.next < scene_.samples.count) {
         if (take_sample(active.ray, active.next++)) ++active.given;
       }
     }
   }
 
-  bool take_sample(const Ray& ray, int k) {
+  bool take_sample(const Ray<double>& ray, int k) {
     const double t = scene_.samples.distance(ray, k);
     float* xyz = xyz_ + 3 * count_;
     for (int i = 0; i < 3; ++i) {
@@ -166,7 +161,7 @@ class Tile {
   bool done(const ActiveRay& active) const {
     const bool opaque =
         scene_.occupancy != nullptr && active.light.transmittance < opaque_transmittance;
-    return opaque || active.next == scene_.samples.count();
+    return opaque || active.next == scene_.samples.count;
   }
 
   void retire() {
@@ -200,7 +195,8 @@ bool lattice_pays(const Picture& picture, int sample_count, const Field& field) 
   return static_cast<double>(picture.width) * picture.height * sample_count > nodes;
 }
 
-std::unique_ptr<const Occupancy> find_occupancy(const Field& field, const RaySamples& samples,
+std::unique_ptr<const Occupancy> find_occupancy(const Field& field,
+                                                const RaySampling<double>& samples,
                                                 const Progress& progress) {
   const auto limit = static_cast<float>(skipped_opacity / samples.longest());
   return std::make_unique<const Occupancy>(field.lattice(progress),
@@ -215,9 +211,10 @@ void render(const Field& field, const lrm_camera& camera, const lrm_render_optio
   const Picture picture{camera.width,       camera.height,      rgb, alpha, depth,
                         options.background, field.frame().scale};
   const CameraRays rays(camera, field.frame());
-  const RaySamples samples(options, static_cast<double>(field.half_extent()), field.frame().scale);
+  const RaySampling<double> samples =
+      ray_sampling(options, static_cast<double>(field.half_extent()), field.frame().scale);
   std::unique_ptr<const Occupancy> occupancy;
-  if (options.exhaustive == 0 && lattice_pays(picture, samples.count(), field)) {
+  if (options.exhaustive == 0 && lattice_pays(picture, samples.count, field)) {
     // About the share that the lattice has in a first render of ordinary size.
     occupancy = find_occupancy(field, samples, progress.part(0.0f, 0.3f));
   }

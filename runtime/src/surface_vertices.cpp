@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 
 #include "parallel.h"
 
@@ -12,87 +11,11 @@ namespace {
 // Vertices that a task refines: some milliseconds of work in whole SIMD blocks.
 constexpr std::size_t vertices_per_task = 32 * kernel_block;
 
-// A vertex that an evaluation moves by less than this share of its edge is left there: the secant's
-// error falls faster than linearly, so that what remains is a small part of the move.
-constexpr double settled_move = 1.0 / 256;
-
-struct EdgePlace {
-  int low[3];
-  int axis;
-  bool low_padding, high_padding;
-};
-
 EdgePlace place_of(const SurfaceGrid& grid, const SurfaceEdge& edge) {
-  EdgePlace place;
-  grid.split_index(edge.index(), place.low);
-  place.axis = edge.axis();
-  const int along = place.low[place.axis];
-  place.low_padding = grid.is_padding(along);
-  place.high_padding = grid.is_padding(along + 1);
-  return place;
+  int low[3];
+  grid.split_index(edge.index(), low);
+  return edge_place(grid, low, edge.axis());
 }
-
-void write_point(const SurfaceGrid& grid, const EdgePlace& place, double fraction, float* xyz) {
-  for (int axis = 0; axis < 3; ++axis) {
-    xyz[axis] = axis == place.axis ? static_cast<float>(grid.coordinate(place.low[axis], fraction))
-                                   : grid.coordinate(place.low[axis]);
-  }
-}
-
-double keep_off_ends(double fraction) {
-  return std::clamp(std::isnan(fraction) ? 0.5 : fraction, end_gap, 1.0 - end_gap);
-}
-
-// Large finite numbers in place of infinities, whose differences would be NaN.
-double bounded(double value) { return std::clamp(value, -1e30, 1e30); }
-
-double linear_fraction(const SurfaceEdge& edge, float threshold) {
-  const double low = bounded(edge.low), high = bounded(edge.high);
-  return keep_off_ends((static_cast<double>(threshold) - low) / (high - low));
-}
-
-// Where an edge to the padding is cut, whatever the densities.
-bool border_fraction(const EdgePlace& place, double* fraction) {
-  if (place.low_padding) *fraction = 1.0 - border_gap;
-  if (place.high_padding) *fraction = border_gap;
-  return place.low_padding || place.high_padding;
-}
-
-// Raw densities relative to the threshold at two fractions of the edge, of opposite sign.
-class Bracket {
- public:
-  Bracket(double value_low, double value_high) : value_{value_low, value_high} {}
-
-  double estimate() const {
-    const double share = value_[0] / (value_[0] - value_[1]);
-    return at_[0] + (at_[1] - at_[0]) * share;
-  }
-
-  void narrow(double at, double value) {
-    const int same = (value > 0) == (value_[0] > 0) ? 0 : 1;
-    if (same == last_) weaken(1 - same, value_[same], value);
-    at_[same] = at;
-    value_[same] = value;
-    last_ = same;
-    evaluated_ = at;
-  }
-
-  // How far the estimate lies from the last point that was evaluated.
-  double last_move() const { return std::abs(estimate() - evaluated_); }
-
- private:
-  // The end that stays a second time is given less weight, by the parabola through the last three
-  // points, or by half where that has no use.
-  void weaken(int end, double before, double now) {
-    const double share = 1.0 - now / before;
-    value_[end] *= share > 0.0 ? share : 0.5;
-  }
-
-  double at_[2] = {0.0, 1.0};
-  double value_[2];
-  int last_ = -1;
-  double evaluated_ = 0.0;
-};
 
 class Refiner {
  public:
@@ -132,11 +55,8 @@ class Refiner {
     return static_cast<double>(raw) - static_cast<double>(raw_threshold_);
   }
 
-  // A density's raw value relative to the threshold's, with the sign that classified it.
   double relative(float density) const {
-    const double value = bounded(difference(decoder_.raw_for_density(density)));
-    const double least = 1e-30;
-    return density > threshold_ ? std::max(value, least) : std::min(value, -least);
+    return relative_raw(difference(decoder_.raw_for_density(density)), density > threshold_);
   }
 
   // Evaluates the open vertices where they are.
@@ -155,7 +75,7 @@ class Refiner {
   bool write_vertex(const EdgePlace& place, const Bracket& bracket, float* xyz) const {
     double fraction = keep_off_ends(bracket.estimate());
     const bool border = border_fraction(place, &fraction);
-    write_point(grid_, place, fraction, xyz);
+    edge_point(grid_, place, fraction, xyz);
     return border;
   }
 
@@ -173,9 +93,9 @@ std::vector<float> interpolate_vertices(const SurfaceGrid& grid, float threshold
   std::vector<float> xyz(3 * edges.size());
   for (std::size_t i = 0; i < edges.size(); ++i) {
     const EdgePlace place = place_of(grid, edges[i]);
-    double fraction = linear_fraction(edges[i], threshold);
+    double fraction = linear_fraction(edges[i].low, edges[i].high, threshold);
     border_fraction(place, &fraction);
-    write_point(grid, place, fraction, &xyz[3 * i]);
+    edge_point(grid, place, fraction, &xyz[3 * i]);
   }
   return xyz;
 }

@@ -42,6 +42,7 @@ def test_bare_import_loads_nothing_large():
         "safetensors",
         "imagesize",
         "av",
+        "cuda",
         "PIL",
         "scipy",
     }
@@ -80,7 +81,7 @@ def imported_names(path: Path) -> set[str]:
 # What the package may import besides the standard library: its dependencies and optional extras.
 ALLOWED = {
     "lrm_sdk", "numpy", "cv2", "imagesize", "safetensors", "trimesh", "onnxruntime", "openvino",
-    "av", "fast_simplification", "rembg",
+    "av", "cuda", "fast_simplification", "rembg",
 }  # fmt: skip
 
 

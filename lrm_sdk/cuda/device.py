@@ -1,0 +1,50 @@
+"""What a field needs of a device: memory, and kernels to launch on one stream."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class DeviceArray(Protocol):
+    """Memory of a device, C-contiguous."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+
+class Device(Protocol):
+    """Where kernels run. Work is done in the order in which it is given.
+
+    Tests have a second one, which runs the same kernels on the CPU.
+    """
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> DeviceArray:
+        """Memory with any content. Raises OutOfMemoryError."""
+
+    def upload(self, array: np.ndarray) -> DeviceArray:
+        """A copy of `array`."""
+
+    def download(self, array: DeviceArray) -> np.ndarray:
+        """A copy of `array` on the host, once all work given before is done."""
+
+    def fill(self, array: DeviceArray, byte: int) -> None:
+        """Sets every byte."""
+
+    def launch(
+        self, kernel: str, blocks: int, threads: int, *arguments: Any, cooperative: bool = False
+    ) -> None:
+        """Arguments are DeviceArrays, None for a NULL pointer, and NumPy scalars of the kernel's types.
+
+        cooperative   threads of a block wait for each other.
+        """
+
+
+def launch_items(device: Device, kernel: str, items: int, threads: int, *arguments: Any) -> None:
+    """One thread for each of `items`, in blocks of `threads`; nothing if there are none."""
+    if items > 0:
+        device.launch(kernel, -(-items // threads), threads, *arguments)

@@ -1,0 +1,131 @@
+"""The field on a device: the methods of lrm_sdk.native.Field, by the kernels of runtime/cuda."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lrm_sdk.cuda.device import Device, DeviceArray, launch_items
+from lrm_sdk.cuda.render import block_count, render_job
+from lrm_sdk.cuda.specialization import Specialization, layer_floats, padded_bias, plane_columns
+from lrm_sdk.cuda.surface import DeviceMesh, Extraction
+from lrm_sdk.native.options import CameraParameters, FieldOptions, MeshOptions, RenderOptions
+
+THREADS = 128  # of a block that decodes: __launch_bounds__ of the kernels
+FOLD_THREADS = 256
+
+
+class CudaField:
+    """One immutable field in device memory.
+
+    device    with the kernels for `spec` loaded.
+    planes    float32 [3, C, H, W], on the device.
+    weights, biases   as lrm_sdk.native.Field takes them, float32.
+
+    Results are device arrays. Frames and units are those of lrm.h.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        spec: Specialization,
+        options: FieldOptions,
+        planes: DeviceArray,
+        weights: Sequence[np.ndarray],
+        biases: Sequence[np.ndarray | None],
+    ) -> None:
+        self.device = device
+        self.spec = spec
+        self.options = options
+        self._layers = device.upload(layer_floats(weights, biases, spec))
+        columns = device.upload(plane_columns(weights[0], spec, options.reduction))
+        bias = device.upload(padded_bias(biases[0], spec.hidden))
+        self._planes = device.empty(spec.folded_shape, np.float32)
+        self._lattice: DeviceArray | None = None
+        self._to_native = device.upload(np.linalg.inv(np.float64(options.native_to_sdk))[:3])
+        groups = math.prod(spec.folded_shape) // 4
+        self._launch("lrm_fold_planes", groups, FOLD_THREADS, planes, columns, bias, self._planes)
+
+    def query(self, points: DeviceArray) -> tuple[DeviceArray, DeviceArray]:
+        """Density float32 [N] and rgb float32 [N, 3] at points float32 [N, 3], SDK frame, N >= 1."""
+        count = points.shape[0]
+        density = self.device.empty((count,), np.float32)
+        rgb = self.device.empty((count, 3), np.float32)
+        self._launch(
+            "lrm_query", count, THREADS, self._planes, self._layers, self._to_native,
+            points, np.int64(count), density, rgb,
+        )  # fmt: skip
+        return density, rgb
+
+    def density_grid(self, resolution: int) -> DeviceArray:
+        """Density float32 [n, n, n] on p_i = -r + 2 r i / (n - 1), native axes, first index x."""
+        return self._grid(float(np.float32(self.options.radius)), resolution, activate=True)
+
+    def _grid(self, half: float, resolution: int, *, activate: bool) -> DeviceArray:
+        values = self.device.empty((resolution,) * 3, np.float32)
+        self._launch(
+            "lrm_density_grid", resolution**3, THREADS, self._planes, self._layers,
+            np.float64(half), np.int32(resolution), np.int64(0), np.int64(resolution**3),
+            np.int32(activate), values,
+        )  # fmt: skip
+        return values
+
+    def render(
+        self, camera: CameraParameters, options: RenderOptions | None = None
+    ) -> tuple[DeviceArray, DeviceArray, DeviceArray]:
+        """rgb float32 [height, width, 3] over the background, alpha and depth float32 [height, width].
+
+        camera and options as lrm_sdk.native.Field.render accepts them.
+        """
+        options = options or RenderOptions()
+        job = render_job(camera, options, self.options.radius, self.options.native_to_sdk)
+        occupancy: list[DeviceArray | None] = [None, None, None]
+        if not options.exhaustive:
+            job["skip"], job["cells"] = 1, self._cells
+            occupancy = self._occupancy(float(job["density_limit"]))
+        size = (camera.height, camera.width)
+        rgb, alpha, depth = (self.device.empty(s, np.float32) for s in ((*size, 3), size, size))
+        self.device.launch(
+            "lrm_render", block_count(camera), THREADS, self._planes, self._layers,
+            self.device.upload(job), *occupancy, rgb, alpha, depth,
+        )  # fmt: skip
+        return rgb, alpha, depth
+
+    def mesh(self, options: MeshOptions | None = None) -> DeviceMesh:
+        """The surface where density crosses the threshold, by the passes of runtime/cuda/surface.cuh.
+
+        options as lrm_sdk.native.Field.mesh accepts them. Raises EmptySurfaceError, OutOfMemoryError.
+        """
+        return Extraction(
+            self.device, self._planes, self._layers, self.options, options or MeshOptions()
+        ).run()
+
+    @property
+    def _cells(self) -> int:
+        """Per axis of the lattice: lattice_cells of runtime/src/lattice.cpp."""
+        return min(max(*self.spec.plane_shape[1:], 64), 128)
+
+    def _occupancy(self, density_limit: float) -> list[DeviceArray | None]:
+        """raw, margin, occupied of runtime/cuda/occupancy.cuh. The first is kept."""
+        cells, nodes = self._cells, self._cells + 1
+        if self._lattice is None:
+            lattice = self.device.empty((nodes,) * 3, np.float32)
+            self._launch(
+                "lrm_lattice_nodes", nodes**3, THREADS, self._planes, self._layers, np.int32(nodes), lattice
+            )
+            self._lattice = lattice
+        margin = self.device.empty((cells,) * 3, np.float32)
+        occupied = self.device.empty((-(-(cells**3) // 32),), np.uint32)
+        self.device.fill(occupied, 0)
+        self._launch(
+            "lrm_lattice_cells", cells**3, FOLD_THREADS, self._lattice, np.int32(cells),
+            np.float32(density_limit), margin, occupied,
+        )  # fmt: skip
+        return [self._lattice, margin, occupied]
+
+    def _launch(self, kernel: str, items: int, threads: int, *arguments: Any) -> None:
+        """One thread for each of `items`."""
+        launch_items(self.device, kernel, items, threads, *arguments)

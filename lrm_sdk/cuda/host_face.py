@@ -1,0 +1,116 @@
+"""CudaField behind the signatures of lrm_sdk.native.Field: NumPy arrays in and out, arguments checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lrm_sdk.cuda.device import Device
+from lrm_sdk.cuda.field import CudaField
+from lrm_sdk.cuda.gpu import GpuDevice
+from lrm_sdk.cuda.specialization import Specialization
+from lrm_sdk.errors import CancelledError, InvalidArgumentError, OutOfMemoryError
+from lrm_sdk.native import Field, MeshArrays
+from lrm_sdk.native.checks import all_finite, float32_array, integer
+from lrm_sdk.native.options import CameraParameters, FieldOptions, MeshOptions, RenderOptions
+from lrm_sdk.native.progress import Progress, asks_to_stop
+
+
+class HostField:
+    """What Scene uses when its field is on a GPU. Raises what lrm_sdk.native.Field does.
+
+    device   with the kernels for `spec` loaded.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        spec: Specialization,
+        options: FieldOptions,
+        planes: np.ndarray,
+        weights: Sequence[np.ndarray],
+        biases: Sequence[np.ndarray | None],
+    ) -> None:
+        all_finite("planes", planes)
+        # liblrm judges values: layers, frame and radius here, cameras and render options later.
+        self._judge = Field(options, np.zeros_like(planes[:, :, :2, :2]), weights, biases)
+        self.field = CudaField(device, spec, options, device.upload(planes), weights, biases)
+        self._device = device
+
+    def query(self, points: Any) -> tuple[np.ndarray, np.ndarray]:
+        points = all_finite("points", float32_array("points", points, ("N", 3)))
+        if len(points) == 0:
+            return np.zeros(0, np.float32), np.zeros((0, 3), np.float32)
+        density, rgb = self.field.query(self._device.upload(points))
+        return self._device.download(density), self._device.download(rgb)
+
+    def density_grid(self, n: int, progress: Progress | None = None) -> np.ndarray:
+        n = integer("resolution", n, 2, 2048)
+        return _with_progress(progress, lambda: self._device.download(self.field.density_grid(n)))
+
+    def render(
+        self, camera: CameraParameters, options: RenderOptions | None = None, progress: Progress | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        options = options or RenderOptions()
+        self._check_render(camera, options)
+        rgb, alpha, depth = _with_progress(
+            progress, lambda: [self._device.download(a) for a in self.field.render(camera, options)]
+        )
+        return rgb, alpha, depth
+
+    def mesh(self, options: MeshOptions | None = None, progress: Progress | None = None) -> MeshArrays:
+        options = options or MeshOptions()
+        options.to_c()  # types and whole numbers
+        if not 0 < options.threshold < np.inf:
+            raise InvalidArgumentError(f"threshold: expected a number > 0, got {options.threshold}")
+        mesh = _with_progress(progress, lambda: self.field.mesh(options))
+        down = self._device.download
+        return MeshArrays(
+            down(mesh.vertices),
+            down(mesh.faces),
+            None if mesh.normals is None else down(mesh.normals),
+            None if mesh.colors is None else down(mesh.colors),
+        )
+
+    def _check_render(self, camera: CameraParameters, options: RenderOptions) -> None:
+        """By one pixel of a small field on the CPU stage, which raises what is wrong."""
+        small = {**vars(camera), "width": 1, "height": 1}
+        camera.to_c()
+        self._judge.render(CameraParameters(**small), options)
+
+
+def open_gpu_field(
+    index: int,
+    options: FieldOptions,
+    planes: np.ndarray,
+    weights: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray | None],
+) -> HostField:
+    """On GPU `index`. The kernels are compiled on first use, about ten seconds, and kept on disk.
+
+    Raises BackendError without packages, driver or GPU.
+    """
+    widths = (weights[0].shape[1], *(weight.shape[0] for weight in weights))
+    channels, height, width = planes.shape[1:]
+    spec = Specialization.of(options, (channels, height, width), widths)
+    return HostField(GpuDevice(spec, index), spec, options, planes, weights, biases)
+
+
+def _with_progress(progress: Progress | None, work: Any) -> Any:
+    """The start and the end of `work`; between them the GPU is left alone."""
+    _report(progress, 0.0)
+    try:
+        result = work()
+    except MemoryError as error:
+        if isinstance(error, OutOfMemoryError):
+            raise
+        raise OutOfMemoryError(f"no host memory for the result ({error}); ask for less") from error
+    _report(progress, 1.0)
+    return result
+
+
+def _report(progress: Progress | None, fraction: float) -> None:
+    if progress is not None and asks_to_stop(progress(fraction)):
+        raise CancelledError("cancelled: the progress callback returned True")

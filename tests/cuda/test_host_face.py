@@ -1,0 +1,104 @@
+"""CudaField behind the native Field's signatures, and its errors; and what is said without a GPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lrm_sdk.camera import Camera
+from lrm_sdk.cuda import gpu
+from lrm_sdk.cuda.compile import SHARED_HEADERS, kernel_folder
+from lrm_sdk.cuda.host_face import HostField
+from lrm_sdk.cuda.specialization import Specialization
+from lrm_sdk.errors import BackendError, CancelledError, InvalidArgumentError, NotFiniteError
+from lrm_sdk.native import CameraParameters, Field, FieldOptions, MeshOptions, RenderOptions
+from lrm_sdk.scene import open_field
+from tests.cuda.fields import options_of
+from tests.cuda.host_device import HostDevice
+from tests.runtime import fields
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[HostField, Field]:
+    field = fields.ball_field(size=16)
+    options = options_of(field)
+    spec = Specialization.of(options, field.planes.shape[1:], field.spec.widths)
+    numbers = (options, field.planes, field.weights, field.biases)
+    return HostField(HostDevice(spec), spec, *numbers), Field(*numbers)
+
+
+def test_results_are_numpy_arrays_of_the_native_shapes(pair):
+    camera = Camera.orbit(20, 10).parameters(12, 7)
+    calls = (
+        lambda field: field.query(np.zeros((5, 3))),
+        lambda field: field.query(np.zeros((0, 3))),
+        lambda field: [field.density_grid(5)],
+        lambda field: field.render(camera),
+        lambda field: vars(field.mesh(MeshOptions(12, 10.0))).values(),
+    )
+    for call in calls:
+        for got, expected in zip(call(pair[0]), call(pair[1]), strict=True):
+            assert type(got) is np.ndarray and got.dtype == expected.dtype and got.shape == expected.shape
+
+
+BAD_CALLS = {
+    "points shape": lambda field: field.query(np.zeros((4, 2))),
+    "points NaN": lambda field: field.query(np.full((1, 3), np.nan)),
+    "resolution": lambda field: field.density_grid(1),
+    "samples": lambda field: field.render(CameraParameters(4, 4, 5, 5, 2, 2), RenderOptions(sample_count=0)),
+    "pose": lambda field: field.render(CameraParameters(4, 4, 5, 5, 2, 2, 2 * np.eye(4))),
+    "width": lambda field: field.render(CameraParameters(0, 4, 5, 5, 2, 2)),
+    "threshold": lambda field: field.mesh(MeshOptions(8, -1.0)),
+    "mesh resolution": lambda field: field.mesh(MeshOptions(1)),
+}
+
+
+@pytest.mark.parametrize("call", BAD_CALLS.values(), ids=BAD_CALLS)
+def test_bad_arguments_are_refused_as_the_cpu_stage_refuses_them(pair, call):
+    errors = []
+    for field in pair:
+        with pytest.raises((InvalidArgumentError, NotFiniteError)) as caught:
+            call(field)
+        errors.append(caught.type)
+    assert errors[0] is errors[1]
+
+
+def test_progress_and_cancelling(pair):
+    seen: list[float] = []
+    pair[0].density_grid(5, seen.append)
+    assert seen == [0.0, 1.0]
+    with pytest.raises(CancelledError):
+        pair[0].mesh(MeshOptions(12, 10.0), lambda fraction: True)
+
+
+def test_planes_must_be_finite():
+    field = fields.ball_field(size=4)
+    options = options_of(field)
+    spec = Specialization.of(options, field.planes.shape[1:], field.spec.widths)
+    planes = field.planes.copy()
+    planes[2, 1, 3, 0] = np.inf
+    with pytest.raises(NotFiniteError, match="planes"):
+        HostField(HostDevice(spec), spec, options, planes, field.weights, field.biases)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda", "cuda:x", "cuda:-1", ""])
+def test_devices_are_named(device):
+    with pytest.raises(InvalidArgumentError, match="device: expected 'cpu' or 'cuda:0'"):
+        open_field(device, FieldOptions(), np.zeros((3, 2, 4, 4), np.float32), [np.zeros((4, 6))], [None])
+
+
+def test_without_driver_the_error_says_so():
+    core = pytest.importorskip("cuda.core")
+    try:
+        core.Device(0)
+    except Exception:
+        with pytest.raises(BackendError, match="cuda:0: no NVIDIA driver, or no such GPU"):
+            gpu.open_device(0)
+    else:
+        assert gpu.open_device(0).name
+
+
+def test_the_package_brings_every_source():
+    """What CMake installs beside the kernels is what they include."""
+    text = (kernel_folder() / "CMakeLists.txt").read_text()
+    assert all(f"src/{name}" in text for name in SHARED_HEADERS)
