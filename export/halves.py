@@ -80,7 +80,11 @@ def _in_float(node: onnx.NodeProto, operators: tuple[str, ...], code: int) -> li
         helper.make_node("Cast", [name], [cast], name=cast, to=TensorProto.FLOAT)
         for name, cast in zip(inputs, node.input, strict=True)
     ]
-    return [*before, node, helper.make_node("Cast", [node.output[0]], [output], name=f"{output}_cast", to=code)]
+    return [
+        *before,
+        node,
+        helper.make_node("Cast", [node.output[0]], [output], name=f"{output}_cast", to=code),
+    ]
 
 
 def _cast_boundary(nodes: list[onnx.NodeProto], name: str, code: int, *, into: bool) -> onnx.NodeProto:
