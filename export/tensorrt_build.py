@@ -1,0 +1,112 @@
+"""The builder's side: what it logs, how far it is, how it is stopped, what it has timed."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lrm_sdk.backends.job import run_interruptibly
+from lrm_sdk.cache import writable_cache_folder
+from lrm_sdk.files import write_atomically
+from lrm_sdk.progress import ProgressArgument, ProgressReporter
+
+
+def make_logger(trt: ModuleType) -> Any:
+    """A logger that keeps errors (`.errors`) for the message of the exception and prints nothing."""
+
+    class Logger(trt.ILogger):
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, text: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                self.errors.append(" ".join(text.split()))
+
+    return Logger()
+
+
+def make_monitor(trt: ModuleType) -> Any:
+    """An IProgressMonitor: `.fraction` of the build that is done; `.stop()` ends it after the step."""
+
+    class Monitor(trt.IProgressMonitor):
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self._phases: dict[str, tuple[str | None, int, int]] = {}  # name -> (parent, steps, done)
+            self._lock = threading.Lock()  # the builder calls from several threads
+            self._stopped = False
+            self.fraction = 0.0
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            with self._lock:
+                self._phases[phase_name] = (parent_phase, num_steps, 0)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            with self._lock:
+                parent, steps, _ = self._phases.get(phase_name, (None, 1, 0))
+                self._phases[phase_name] = (parent, steps, step + 1)
+                self.fraction = max(self.fraction, self._fraction())
+            return not self._stopped
+
+        def phase_finish(self, phase_name: str) -> None:
+            with self._lock:
+                self._phases.pop(phase_name, None)
+
+        def stop(self) -> None:
+            self._stopped = True
+
+        def _fraction(self, parent: str | None = None) -> float:
+            """Of the phases within `parent`, as a mean."""
+            inner = [(n, s, d) for n, (p, s, d) in self._phases.items() if (p or None) == parent]
+            parts = [min(1.0, (done + self._fraction(name)) / steps) for name, steps, done in inner]
+            return sum(parts) / len(parts) if parts else 0.0
+
+    return Monitor()
+
+
+def build_plan(
+    trt: ModuleType, builder: Any, network: Any, config: Any, logger: Any, *,
+    title: str, progress: ProgressArgument,
+) -> Any:  # fmt: skip
+    """The serialised engine, an object with the buffer protocol. Ctrl-C and `progress` stop the builder.
+
+    Raises BackendError with what the builder logged, CancelledError.
+    """
+    monitor = make_monitor(trt)
+    config.progress_monitor = monitor
+    report = ProgressReporter(progress, title)
+
+    def build() -> Any:
+        plan = builder.build_serialized_network(network, config)
+        if plan is None:
+            raise RuntimeError(logger.errors[-1] if logger.errors else "no plan, and no reason logged")
+        return plan
+
+    plan = run_interruptibly(
+        build, poll=lambda: report(monitor.fraction), stop=monitor.stop, library=f"{title}'s builder"
+    )
+    report(1.0)
+    return plan
+
+
+class TimingCache:
+    """What TensorRT measured, kept in the user's cache folder for the next build on the same GPU.
+
+    TensorRT-RTX has none: it times nothing (its timing cache calls do nothing since 1.2).
+    """
+
+    def __init__(self, config: Any, key: str) -> None:
+        folder = writable_cache_folder("tensorrt")
+        self._path: Path | None = folder / f"timing-{key}.cache" if folder else None
+        self._config = config
+        known = self._path.read_bytes() if self._path and self._path.is_file() else b""
+        # A damaged or foreign cache comes back empty.
+        self._cache = config.create_timing_cache(known)
+        config.set_timing_cache(self._cache, False)
+
+    def save(self) -> None:
+        """Raises SaveError."""
+        if self._path is not None:
+            write_atomically(self._path, memoryview(self._config.get_timing_cache().serialize()))
