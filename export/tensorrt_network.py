@@ -58,7 +58,7 @@ def _check_interface(network: Any, onnx_path: Path) -> None:
     expected = [("image", "FLOAT"), ("planes", "FLOAT")]
     if got != expected:
         raise BackendError(
-            f"{onnx_path}: expected input and output {expected}, got {got}; see docs/ENGINE.md, export it again"
+            f"{onnx_path}: expected input and output {expected}, got {got}; see docs/ENGINE.md"
         )
 
 

@@ -62,13 +62,14 @@ def build(
     _check_options(trt, flavour, options, gpu)
     name = f"network.{precision}{flavour.suffix}"
     with _graph(onnx_path, folder, precision, report, keep=options.stripped) as graph:
+        facts: dict[str, Any] = {"precision": precision}
+        if precision != "float32":  # that one is the ONNX in the engine, which is verified
+            report("comparing the graph with PyTorch under ONNX Runtime")
+            facts["graph_relative_error"] = _graph_error(graph, onnx_path.parent, precision)
         report(f"building with {flavour.title} {trt.__version__}")
-        plan, facts = _build(trt, flavour, graph, options, gpu)
-        (folder / name).write_bytes(plan)
-        report("comparing the graph with PyTorch under ONNX Runtime")
-        facts["graph_relative_error"] = _graph_error(graph, onnx_path.parent, precision)
-    facts |= {"precision": precision, "plan_bytes": (folder / name).stat().st_size}
-    facts |= _layer_table(trt, plan, gpu)
+        plan, built = _build(trt, flavour, graph, options, gpu)
+    (folder / name).write_bytes(plan)
+    facts |= built | {"plan_bytes": (folder / name).stat().st_size} | _layer_table(trt, plan, gpu)
     (folder / f"{name}.report.json").write_text(json.dumps(facts, indent=1) + "\n")
     for file in [onnx_path, *onnx_path.parent.glob(onnx_path.name + ".data")]:
         shutil.copyfile(file, folder / file.name)
@@ -92,7 +93,7 @@ def _check_options(trt: ModuleType, flavour: Flavour, options: TensorRTOptions, 
         )
     if flavour is RTX and options.version_compatible:
         raise InvalidArgumentError(
-            "version compatible: tensorrt-rtx has no such plans; leave the option out, or take --backend tensorrt"
+            "version compatible: tensorrt-rtx has no such plans; leave it out, or take --backend tensorrt"
         )
     if flavour is RTX and (options.stripped or options.refittable) and isinstance(gpu, str):
         raise BackendError(
@@ -117,7 +118,7 @@ def _compute_capability(trt: ModuleType, text: str) -> Any:
 def _graph(
     onnx_path: Path, folder: Path, precision: str, report: Callable[[str], None], *, keep: bool
 ) -> Iterator[Path]:
-    """The ONNX in the types that the plan computes in; left in `folder` if a plan takes its weights from it."""
+    """The ONNX in the types that the plan computes in; left in `folder` if the plan takes weights from it."""
     if precision == "float32":
         yield onnx_path
         return
