@@ -1,4 +1,4 @@
-"""The builder's side: what it logs, how far it is, how it is stopped, what it has timed."""
+"""The builder's side: how far it is, how it is stopped, what it has timed."""
 
 from __future__ import annotations
 
@@ -8,24 +8,10 @@ from types import ModuleType
 from typing import Any
 
 from lrm_sdk.backends.job import run_interruptibly
+from lrm_sdk.backends.tensorrt_log import last_error
 from lrm_sdk.cache import writable_cache_folder
 from lrm_sdk.files import write_atomically
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
-
-
-def make_logger(trt: ModuleType) -> Any:
-    """A logger that keeps errors (`.errors`) for the message of the exception and prints nothing."""
-
-    class Logger(trt.ILogger):
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, text: str) -> None:
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-                self.errors.append(" ".join(text.split()))
-
-    return Logger()
 
 
 def make_monitor(trt: ModuleType) -> Any:
@@ -81,7 +67,7 @@ def build_plan(
     def build() -> Any:
         plan = builder.build_serialized_network(network, config)
         if plan is None:
-            raise RuntimeError(logger.errors[-1] if logger.errors else "no plan, and no reason logged")
+            raise RuntimeError(last_error(logger))
         return plan
 
     plan = run_interruptibly(

@@ -5,15 +5,14 @@
     bfloat16  the same with float32's range; transposed convolutions stay float32
 
 `tensorrt` builds on the GPU that will run the plan. `tensorrt-rtx` needs no GPU and compiles its
-kernels on the user's machine. Beside the plan lie the ONNX, from which it can be built again and which
-any CPU runs, and a report of the network's layers.
+kernels on the user's machine. Beside the plan lie the ONNX, from which it can be built again, and a
+report: what was built, how long it took, the layers.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,10 +21,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from export.tensorrt_build import TimingCache, build_plan, make_logger
+from export.tensorrt_build import TimingCache, build_plan
 from export.tensorrt_network import add_batch_profile, layers_by_type, parse_network
+from export.weights import copy_graph
 from lrm_sdk.backends.nvidia import Gpu, find_gpu
-from lrm_sdk.backends.tensorrt_plans import RTX, STANDARD, Flavour
+from lrm_sdk.backends.tensorrt_log import last_error, make_logger
+from lrm_sdk.backends.tensorrt_plans import RTX, SOURCE_FILE, STANDARD, Flavour
 from lrm_sdk.errors import BackendError, InvalidArgumentError
 from lrm_sdk.progress import ProgressArgument
 
@@ -63,20 +64,15 @@ def build(
     name = f"network.{precision}{flavour.suffix}"
     with _graph(onnx_path, folder, precision, report, keep=options.stripped) as graph:
         facts: dict[str, Any] = {"precision": precision}
-        if precision != "float32":  # that one is the ONNX in the engine, which is verified
-            report("comparing the graph with PyTorch under ONNX Runtime")
-            facts["graph_relative_error"] = _graph_error(graph, onnx_path.parent, precision)
+        report("comparing the graph with PyTorch under ONNX Runtime")  # a plan runs on a GPU only
+        facts["graph_relative_error"] = _graph_error(graph, onnx_path.parent, precision)
         report(f"building with {flavour.title} {trt.__version__}")
         plan, built = _build(trt, flavour, graph, options, gpu)
     (folder / name).write_bytes(plan)
     facts |= built | {"plan_bytes": (folder / name).stat().st_size} | _layer_table(trt, plan, gpu)
     (folder / f"{name}.report.json").write_text(json.dumps(facts, indent=1) + "\n")
-    for file in [onnx_path, *onnx_path.parent.glob(onnx_path.name + ".data")]:
-        shutil.copyfile(file, folder / file.name)
-    return [
-        _entry(trt, flavour, name, precision, options, gpu),
-        {"backend": "onnxruntime", "precision": "float32", "file": onnx_path.name, "requires": {}},
-    ]
+    copy_graph(onnx_path, folder / SOURCE_FILE)
+    return [_entry(trt, flavour, name, precision, options, gpu)]
 
 
 def _check_options(trt: ModuleType, flavour: Flavour, options: TensorRTOptions, gpu: Gpu | str) -> None:
@@ -171,8 +167,7 @@ def _layer_table(trt: ModuleType, plan: Any, gpu: Gpu | str) -> dict:
     logger = make_logger(trt)
     engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
     if engine is None:
-        why = logger.errors[-1] if logger.errors else "no reason logged"
-        return {"layers": None, "layers_note": f"the plan could not be inspected: {why}"}
+        return {"layers": None, "layers_note": f"the plan could not be inspected: {last_error(logger)}"}
     inspector = engine.create_engine_inspector()
     return {"layers": json.loads(inspector.get_engine_information(trt.LayerInformationFormat.JSON))["Layers"]}
 

@@ -20,6 +20,7 @@ from lrm_sdk.backends.nvidia import Gpu
 from lrm_sdk.engine_schema import NetworkSpec
 from lrm_sdk.errors import BackendError
 
+SOURCE_FILE = "source.onnx"  # float32, beside every plan
 ENGINE = "ENGINE"  # stands for the engine directory where its path is not known
 
 
@@ -51,7 +52,7 @@ class Flavour:
     def rebuild_command(self, precision: str, engine: str = ENGINE) -> str:
         """From the ONNX that lies beside every plan."""
         return (
-            f"python export/build_engine.py --onnx {engine}/network.onnx --backend {self.backend} "
+            f"python export/build_engine.py --onnx {engine}/{SOURCE_FILE} --backend {self.backend} "
             f"--precision {precision} --out {engine} --force"
         )
 
