@@ -59,7 +59,7 @@ class BuildOptions:
     image_size: int | None = None  # where the checkpoint does not say it
     camera_distance: float | None = None  # of OpenLRM's source camera
     force: bool = False
-    tensorrt: TensorRTOptions = TensorRTOptions()
+    tensorrt: TensorRTOptions = field(default_factory=TensorRTOptions)
 
     def of_backend(self, name: str) -> dict:
         """Keyword arguments of the backend's own build."""

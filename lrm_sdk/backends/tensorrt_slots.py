@@ -105,7 +105,7 @@ class Slot:
 
 def _host_array(pinned: Any, shape: tuple[int, ...]) -> np.ndarray:
     values = (ctypes.c_float * math.prod(shape)).from_address(int(pinned.handle))
-    return np.frombuffer(values, np.float32).reshape(shape)
+    return np.ctypeslib.as_array(values).reshape(shape)
 
 
 def _aligned(size: int) -> int:
