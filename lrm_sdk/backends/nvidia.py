@@ -25,6 +25,7 @@ def find_gpu() -> Gpu | str:
         device = Device(0)
         major, minor = device.compute_capability
         return Gpu(device.name, (major, minor))
-    except Exception as error:  # no driver: DynamicLibNotFoundError; no device: CUDAError or ValueError
-        text = " ".join(str(error).split())
-        return f"no NVIDIA driver, or no GPU it can use ({text}); install the driver, then try nvidia-smi"
+    except Exception as error:  # its classes for "no device" are not documented
+        if type(error).__name__ == "DynamicLibNotFoundError":
+            return "no NVIDIA driver; install NVIDIA's display driver (580 or newer), then try nvidia-smi"
+        return f"no GPU that CUDA can use ({' '.join(str(error).split())}); try nvidia-smi"
