@@ -123,6 +123,9 @@ class Plan:
         strategy = self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
         config.set_execution_context_allocation_strategy(strategy)
         config.cuda_graph_strategy = self.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        # Lazily they would come from a thread of the library, after the cache has been written.
+        specialization = self.trt.DynamicShapesKernelSpecializationStrategy.EAGER
+        config.dynamic_shapes_kernel_specialization_strategy = specialization
         kernels = config.create_runtime_cache()
         if cache is not None and cache.is_file():
             kernels.deserialize(cache.read_bytes())  # False for a damaged one: it compiles again

@@ -68,6 +68,7 @@ class Machine:
         trt.EngineStat = enum.Enum("EngineStat", "TOTAL_WEIGHTS_SIZE STRIPPED_WEIGHTS_SIZE")
         trt.ExecutionContextAllocationStrategy = enum.Enum("Strategy", "STATIC USER_MANAGED")
         trt.CudaGraphStrategy = enum.Enum("Graphs", "DISABLED WHOLE_GRAPH_CAPTURE")
+        trt.DynamicShapesKernelSpecializationStrategy = enum.Enum("Kernels", "LAZY EAGER NONE")
         trt.Refitter = lambda engine, logger: types.SimpleNamespace(
             refit_cuda_engine=lambda: self._done("refit_cuda_engine")
         )

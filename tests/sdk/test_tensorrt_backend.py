@@ -12,11 +12,11 @@ import pytest
 
 from lrm_sdk import BackendError, EngineError
 from lrm_sdk.backends import backend_module, choose, nvidia, tensorrt, tensorrt_plans
+from lrm_sdk.backends.tensorrt_load import CONTEXTS
 from lrm_sdk.backends.tensorrt_plans import RTX, STANDARD
 from lrm_sdk.engine_schema import NetworkSpec
 from lrm_sdk.errors import OutOfMemoryError
-
-from .fake_tensorrt import IMAGE, MAX_BATCH, PLANES, Machine, expected_planes
+from tests.sdk.fake_tensorrt import IMAGE, MAX_BATCH, PLANES, Machine, expected_planes
 
 GPU = nvidia.Gpu("Test GPU", (8, 6))
 FLAVOURS = pytest.mark.parametrize("flavour", [STANDARD, RTX], ids=["tensorrt", "tensorrt-rtx"])
@@ -82,7 +82,7 @@ def test_results_are_not_overwritten_by_the_next_run(machine, plan):
 
 def test_a_graph_is_captured_after_the_warm_up_and_replayed(machine, plan):
     network = tensorrt.load(plan(STANDARD), None)
-    assert machine.names().count("captured") == tensorrt_slots_count(machine)
+    assert machine.names().count("captured") == machine.names().count("context") == CONTEXTS
     machine.calls.clear()
     network.run(pictures(1), never)
     assert "launch" in machine.names() and "execute" not in machine.names()
@@ -93,10 +93,6 @@ def test_a_graph_is_captured_after_the_warm_up_and_replayed(machine, plan):
     assert shapes == [("set_input_shape", shape), ("execute", shape), ("execute", shape), ("captured",)]
 
 
-def tensorrt_slots_count(machine) -> int:
-    return machine.names().count("context")
-
-
 def test_rtx_captures_by_itself_and_keeps_its_kernels(machine, plan, cache):
     path = plan(RTX)
     network = tensorrt.load(path, None, RTX)
@@ -105,6 +101,7 @@ def test_rtx_captures_by_itself_and_keeps_its_kernels(machine, plan, cache):
     config = next(call[1] for call in machine.calls if call[0] == "context")
     assert config.cuda_graph_strategy.name == "WHOLE_GRAPH_CAPTURE"
     assert config.strategy.name == "USER_MANAGED"
+    assert config.dynamic_shapes_kernel_specialization_strategy.name == "EAGER"
     kept = list((cache / "tensorrt-rtx").iterdir())
     assert [p.read_bytes() for p in kept] == [b"kernels"] and "sm86" in kept[0].name
     tensorrt.load(path, None, RTX)
@@ -139,7 +136,7 @@ def test_threads_share_the_contexts(machine, plan):
 
 def test_a_waiting_call_can_be_cancelled(machine, plan):
     network = tensorrt.load(plan(STANDARD), None)
-    held = [network._free.get(), network._free.get()]
+    held = [network._free.get() for _ in range(CONTEXTS)]
 
     def stop():
         raise KeyboardInterrupt
