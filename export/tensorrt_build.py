@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from lrm_sdk.backends.job import run_interruptibly
 from lrm_sdk.backends.tensorrt_log import last_error
 from lrm_sdk.cache import writable_cache_folder
+from lrm_sdk.errors import BackendError
 from lrm_sdk.files import write_atomically
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
+
+Result = TypeVar("Result")
 
 
 def make_monitor(trt: ModuleType) -> Any:
@@ -52,28 +56,28 @@ def make_monitor(trt: ModuleType) -> Any:
     return Monitor()
 
 
-def build_plan(
-    trt: ModuleType, builder: Any, network: Any, config: Any, logger: Any, *,
-    title: str, progress: ProgressArgument,
-) -> Any:  # fmt: skip
-    """The serialised engine, an object with the buffer protocol. Ctrl-C and `progress` stop the builder.
+def run_builder(
+    job: Callable[[Any], Result], trt: ModuleType, *, title: str, progress: ProgressArgument
+) -> Result:
+    """What job(monitor) returns, which parses and builds. Ctrl-C and `progress` stop the builder.
 
-    Raises BackendError with what the builder logged, CancelledError.
+    All of it runs in a thread of its own: in the main thread Ctrl-C might come up within a callback of
+    the library, which swallows it. Raises BackendError, CancelledError.
     """
     monitor = make_monitor(trt)
-    config.progress_monitor = monitor
     report = ProgressReporter(progress, title)
-
-    def build() -> Any:
-        plan = builder.build_serialized_network(network, config)
-        if plan is None:
-            raise RuntimeError(last_error(logger))
-        return plan
-
-    plan = run_interruptibly(
-        build, poll=lambda: report(monitor.fraction), stop=monitor.stop, library=f"{title}'s builder"
+    result = run_interruptibly(
+        lambda: job(monitor), poll=lambda: report(monitor.fraction), stop=monitor.stop, library=title
     )
     report(1.0)
+    return result
+
+
+def build_plan(builder: Any, network: Any, config: Any, logger: Any, title: str) -> Any:
+    """The serialised engine, an object with the buffer protocol. Raises BackendError with what was logged."""
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise BackendError(f"{title}'s builder failed: {last_error(logger)}")
     return plan
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from export.tensorrt_build import TimingCache, build_plan
+from export.tensorrt_build import TimingCache, build_plan, run_builder
 from export.tensorrt_network import add_batch_profile, layers_by_type, parse_network
 from export.weights import copy_graph
 from lrm_sdk.backends.nvidia import Gpu, find_gpu
@@ -67,7 +67,10 @@ def build(
         report("comparing the graph with PyTorch under ONNX Runtime")  # a plan runs on a GPU only
         facts["graph_relative_error"] = _graph_error(graph, onnx_path.parent, precision)
         report(f"building with {flavour.title} {trt.__version__}")
-        plan, built = _build(trt, flavour, graph, options, gpu)
+        plan, built = run_builder(
+            lambda monitor: _build(trt, flavour, graph, options, gpu, monitor),
+            trt, title=flavour.title, progress=options.progress,
+        )  # fmt: skip
     (folder / name).write_bytes(plan)
     facts |= built | {"plan_bytes": (folder / name).stat().st_size} | _layer_table(trt, plan, gpu)
     (folder / f"{name}.report.json").write_text(json.dumps(facts, indent=1) + "\n")
@@ -128,8 +131,9 @@ def _graph(
 
 
 def _build(
-    trt: ModuleType, flavour: Flavour, graph: Path, options: TensorRTOptions, gpu: Gpu | str
+    trt: ModuleType, flavour: Flavour, graph: Path, options: TensorRTOptions, gpu: Gpu | str, monitor: Any
 ) -> tuple[Any, dict]:
+    """The plan, and facts for the report."""
     logger, start = make_logger(trt), time.perf_counter()
     builder = trt.Builder(logger)
     network = parse_network(trt, builder, logger, graph, flavour.title)
@@ -149,7 +153,8 @@ def _build(
         for i, text in enumerate(options.compute_capabilities):
             config.set_compute_capability(_compute_capability(trt, text), i)
     timing = TimingCache(config, f"{trt.__version__}-{_dotted(gpu)}") if flavour is STANDARD else None
-    plan = build_plan(trt, builder, network, config, logger, title=flavour.title, progress=options.progress)
+    config.progress_monitor = monitor
+    plan = build_plan(builder, network, config, logger, flavour.title)
     if timing is not None:
         timing.save()
     seconds = {"parse": parsed - start, "build": time.perf_counter() - parsed}

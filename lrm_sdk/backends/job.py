@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from lrm_sdk.errors import BackendError, OutOfMemoryError
+from lrm_sdk.errors import BackendError, LrmError, OutOfMemoryError
 
 # How often a running network looks whether it should stop, seconds.
 POLL_INTERVAL = 0.05
@@ -19,7 +19,7 @@ def run_interruptibly(
 ) -> Result:
     """What `call` returns. poll() is called meanwhile; if it raises, stop() makes `call` end soon.
 
-    Raises what poll raises, OutOfMemoryError, or BackendError naming `library`.
+    Raises what poll raises, LrmError as `call` does, OutOfMemoryError, or BackendError naming `library`.
     """
     job = _Job(call)
     try:
@@ -29,6 +29,8 @@ def run_interruptibly(
         stop()
         job.done.wait()
         raise
+    if isinstance(job.error, LrmError):
+        raise job.error
     if job.error is not None:
         text = first_line(job.error)
         if is_out_of_memory(job.error):

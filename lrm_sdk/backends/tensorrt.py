@@ -59,14 +59,21 @@ def load(path: Path, threads: int | None, flavour: Flavour = STANDARD) -> Tensor
     if isinstance(gpu, str):
         raise BackendError(gpu)
     plan = Plan(path, flavour, trt, importlib.import_module("cuda.core"), gpu)
+    # In a thread: the library calls back to log, and swallows a Ctrl-C that comes up there.
+    return run_interruptibly(
+        lambda: TensorRTNetwork(_opened(plan)), poll=lambda: None, stop=lambda: None, library=flavour.title
+    )
+
+
+def _opened(plan: Plan) -> Opened:
     try:
-        return TensorRTNetwork(plan.open())
+        return plan.open()
     except LrmError:
         raise
     except Exception as error:  # of cuda.core, whose classes say little
         if is_out_of_memory(error):
             raise OutOfMemoryError(
-                f"{path}: no device memory to load it ({first_line(error)}); free some on {gpu.name}"
+                f"{plan.path}: no device memory to load it ({first_line(error)}); free some on {plan.gpu.name}"
             ) from error
         raise plan.refused(first_line(error)) from error
 

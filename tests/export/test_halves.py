@@ -14,7 +14,7 @@ ONNX = Path(__file__).resolve().parents[2] / "models/lrm-tiny/onnx/network.onnx"
 
 def model(nodes: list, weights: dict[str, np.ndarray]) -> onnx.ModelProto:
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["b", 3, 4, 4])
-    planes = helper.make_tensor_value_info("planes", TensorProto.FLOAT, None)
+    planes = helper.make_tensor_value_info("planes", TensorProto.FLOAT, ["b", 3, "h", "w"])
     tensors = [numpy_helper.from_array(v, k) for k, v in weights.items()]
     graph = helper.make_graph(nodes, "g", [image], [planes], tensors)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10)

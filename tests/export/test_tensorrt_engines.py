@@ -72,9 +72,8 @@ def test_the_engine_and_its_reports(engine):
         report = report_of(engine, precision)
         assert report["plan_bytes"] == manifest.files[spec.file].size > 1 << 20
         layers = report["parsed_layers"]
-        assert (
-            layers["ATTENTION_INPUT"] == 11 and layers["NORMALIZATION"] == 20
-        )  # attention stays one operator
+        assert layers["ATTENTION_INPUT"] == 11  # one operator each, still
+        assert layers["NORMALIZATION"] == 20
     assert manifest.files["source.onnx"].size == ONNX.stat().st_size
     sizes = {p: manifest.files[n.file].size for p, n in plans.items()}
     assert max(sizes["float16"], sizes["bfloat16"]) < 0.7 * sizes["float32"]
@@ -225,7 +224,7 @@ def test_progress_rises_to_the_end(tmp_path):
     fractions = []
     build = backend_module("tensorrt-rtx").build
     build(ONNX, tmp_path, "float16", ignore_steps, options=TensorRTOptions(progress=fractions.append))
-    assert fractions == sorted(fractions) and fractions[-1] == 1 and len(set(fractions)) > 3
+    assert fractions == sorted(fractions) and 0 <= fractions[0] < fractions[-1] == 1
 
 
 def test_cancelled_in_the_builder(tmp_path):
