@@ -23,11 +23,13 @@ def run_interruptibly(
     """
     job = _Job(call)
     try:
+        job.start()
         while not job.done.wait(POLL_INTERVAL):
             poll()
     except BaseException:  # cancelled, or Ctrl-C
-        stop()
-        job.done.wait()
+        if job.abandon():
+            stop()
+            job.done.wait()
         raise
     if isinstance(job.error, LrmError):
         raise job.error
@@ -57,9 +59,23 @@ class _Job(Generic[Result]):
         self.result: Result | None = None
         self.error: Exception | None = None
         self._call = call
+        self._lock = threading.Lock()
+        self._running = self._abandoned = False
+
+    def start(self) -> None:
         threading.Thread(target=self._work, daemon=True, name="lrm-network").start()
 
+    def abandon(self) -> bool:
+        """Whether the call is running or over; if not, it never will: Ctrl-C came up while it started."""
+        with self._lock:
+            self._abandoned = True
+            return self._running
+
     def _work(self) -> None:
+        with self._lock:
+            if self._abandoned:
+                return
+            self._running = True
         try:
             self.result = self._call()
         except Exception as error:  # handed to the waiting thread

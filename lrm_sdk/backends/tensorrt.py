@@ -71,11 +71,12 @@ def _opened(plan: Plan) -> Opened:
     except LrmError:
         raise
     except Exception as error:  # of cuda.core, whose classes say little
+        reason = first_line(error)
         if is_out_of_memory(error):
             raise OutOfMemoryError(
-                f"{plan.path}: no device memory to load it ({first_line(error)}); free some on {plan.gpu.name}"
+                f"{plan.path}: no device memory to load it ({reason}); free some on {plan.gpu.name}"
             ) from error
-        raise plan.refused(first_line(error)) from error
+        raise plan.refused(reason) from error
 
 
 class TensorRTNetwork:
