@@ -19,9 +19,9 @@ def test_result_and_errors():
     def fail(error):
         raise error
 
-    with pytest.raises(BackendError, match="^Library failed: no luck$"):
+    with pytest.raises(BackendError, match=r"^Library failed: no luck$"):
         run(lambda: fail(RuntimeError("no luck\nat line 3")))
-    with pytest.raises(EngineError, match="^as it is$"):
+    with pytest.raises(EngineError, match=r"^as it is$"):
         run(lambda: fail(EngineError("as it is")))
     for text in ("CUDA_ERROR_OUT_OF_MEMORY", "std::bad_alloc"):
         with pytest.raises(OutOfMemoryError, match=text):
