@@ -34,7 +34,7 @@ BACKENDS = {
     "onnxruntime": "lrm_sdk.backends.onnxruntime",
 }
 GPU_BACKENDS = ("tensorrt", "tensorrt-rtx")
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda:0")
 # Most exact first.
 PRECISIONS = ("float32", "float16", "bfloat16", "int8", "int8-dynamic", "int8-static")
 
@@ -124,7 +124,7 @@ def _rank(spec: NetworkSpec, measured: list[tuple[str, str]]) -> tuple[int, int,
 def _unwanted(spec: NetworkSpec, backend: str, device: str, precision: str | None) -> str | None:
     if backend not in ("auto", spec.backend):
         return f"backend={backend!r} was asked for"
-    if device not in ("auto", "cuda" if spec.backend in GPU_BACKENDS else "cpu"):
+    if device not in ("auto", "cuda:0" if spec.backend in GPU_BACKENDS else "cpu"):
         return f"device={device!r} was asked for"
     if precision not in (None, spec.precision):
         return f"precision={precision!r} was asked for"

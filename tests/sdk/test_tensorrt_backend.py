@@ -258,7 +258,7 @@ def test_devices(machine, monkeypatch):
     networks = [spec(RTX), NetworkSpec("onnxruntime", "float32", "network.onnx")]
     monkeypatch.setattr(tensorrt_plans.importlib.util, "find_spec", lambda name: object())
     assert choose(networks).spec.backend == "tensorrt-rtx"
-    assert choose(networks, device="cuda").spec.backend == "tensorrt-rtx"
+    assert choose(networks, device="cuda:0").spec.backend == "tensorrt-rtx"
     assert choose(networks, device="cpu").spec.backend == "onnxruntime"
 
 
