@@ -60,7 +60,7 @@ class Choice:
     seconds: float | None = None  # by `lrm tune`
 
     def report(self) -> str:
-        """E.g. "onnxruntime float32; passed over: tensorrt float16 (this version has no such backend)"."""
+        """E.g. "onnxruntime float32; passed over: coreml float16 (this version has no such backend)"."""
         chosen = f"{self.spec.backend} {self.spec.precision}"
         if self.seconds is not None:
             chosen += f", the fastest by lrm tune ({self.seconds:.3g} s)"
