@@ -32,10 +32,12 @@ from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from export.arguments import add_checkpoint_arguments
+from export.arguments import add_checkpoint_arguments, add_tensorrt_arguments
 from export.backends import BACKENDS, backend_module
+from export.backends.tensorrt import TensorRTOptions
 from export.compare import compare_with_torch
 from export.hashing import sha256
+from export.source_manifest import has_manifest, read_source_manifest
 from export.staging import TargetExists, staged_directory
 from models.sources import locate
 
@@ -57,6 +59,11 @@ class BuildOptions:
     image_size: int | None = None  # where the checkpoint does not say it
     camera_distance: float | None = None  # of OpenLRM's source camera
     force: bool = False
+    tensorrt: TensorRTOptions = field(default_factory=TensorRTOptions)
+
+    def of_backend(self, name: str) -> dict:
+        """Keyword arguments of the backend's own build."""
+        return {"options": self.tensorrt} if name.startswith("tensorrt") else {}
 
 
 class Steps:
@@ -75,7 +82,9 @@ def onnx_folder(
 ) -> Iterator[Path]:
     """The path of an ONNX with its companions; exported into a temporary folder beside `out` if need be."""
     if onnx is not None:
-        missing = [n for n in (onnx.name, "manifest.json", *COMPANIONS) if not (onnx.parent / n).is_file()]
+        missing = [n for n in (onnx.name, *COMPANIONS) if not (onnx.parent / n).is_file()]
+        if not has_manifest(onnx.parent):
+            missing.append("manifest.json")
         if missing:
             expected = ", ".join(missing)
             raise BuildError(
@@ -125,11 +134,13 @@ def build_engine(
     plan = networks_to_build(options.backends, options.precisions)
     with staged_directory(out, force=options.force) as stage:
         with onnx_folder(checkpoint, onnx, options, out, report) as source:
-            manifest = json.loads((source.parent / "manifest.json").read_text())
+            manifest = read_source_manifest(source.parent)
             networks = [
                 network
                 for backend, precision in plan
-                for network in backend_module(backend).build(source, stage, precision, report)
+                for network in backend_module(backend).build(
+                    source, stage, precision, report, **options.of_backend(backend)
+                )
             ]
             for name in COMPANIONS:
                 shutil.copyfile(source.parent / name, stage / name)
@@ -137,7 +148,7 @@ def build_engine(
         manifest |= {"networks": networks, "verification": {}, "files": files}
         _write_manifest(stage, manifest)
         report("verifying against the PyTorch model's numbers")
-        manifest["verification"] = _verify(stage, plan) | {"build_peak_memory_gb": peak_memory_gb()}
+        manifest["verification"] = _verify(stage, networks) | {"build_peak_memory_gb": peak_memory_gb()}
         _write_manifest(stage, manifest)
     return manifest
 
@@ -165,17 +176,27 @@ def _write_manifest(folder: Path, manifest: dict) -> None:
     (folder / "engine.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def _verify(folder: Path, plan: list[tuple[str, str]]) -> dict:
-    """The report of lrm_sdk.verify on the staged engine's first network, those of the others under
-    "others". Raises BuildError if one fails."""
+def _verify(folder: Path, networks: list[dict]) -> dict:
+    """The report on the staged engine's first network, those on the others under "others"."""
+    first, *others = [_verify_network(folder, network) for network in networks]
+    return first | {"others": others} if others else first
+
+
+def _verify_network(folder: Path, network: dict) -> dict:
+    """The report of lrm_sdk.verify; for a network that this machine cannot run, why. Raises BuildError if
+    it fails."""
+    from lrm_sdk.backends import unavailable
+    from lrm_sdk.engine_schema import NetworkSpec
     from lrm_sdk.verify import verify_engine
 
-    reports = [verify_engine(folder, backend=b, precision=p) for b, p in plan]
-    for report in reports:
-        if not report.passed:
-            raise BuildError(f"the engine does not reproduce the model:\n{report}")
-    first, *others = [report.to_json() for report in reports]
-    return first | {"others": others} if others else first
+    spec = NetworkSpec(**network)
+    if (reason := unavailable(spec)) is not None:
+        name = f"{spec.backend} {spec.precision}"
+        return {"network": name, "precision": spec.precision, "passed": None, "not_verified": reason}
+    report = verify_engine(folder, backend=spec.backend, precision=spec.precision)
+    if not report.passed:
+        raise BuildError(f"the engine does not reproduce the model:\n{report}")
+    return report.to_json()
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -188,10 +209,11 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--precision", nargs="+", default=["float32"], metavar="NAME",
-        help="float32 (default), bfloat16, int8, int8-dynamic, int8-static",
+        help="float32 (default), float16, bfloat16, int8, int8-dynamic, int8-static",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="engine directory, NAME.lrm")
     add_checkpoint_arguments(parser)
+    add_tensorrt_arguments(parser)
     parser.add_argument("--force", action="store_true", help="replace --out")
     return parser.parse_args()
 
@@ -202,6 +224,10 @@ def main() -> None:
     options = BuildOptions(
         args.backend, args.precision, args.name, args.license, args.pictures, args.revision,
         args.image_size, args.camera_distance, args.force,
+        TensorRTOptions(
+            args.max_batch, args.stripped, args.refittable, args.version_compatible,
+            tuple(args.compute_capabilities), progress=True,
+        ),
     )  # fmt: skip
     from lrm_sdk.errors import LrmError
 

@@ -13,3 +13,13 @@ def cache_folder(kind: str) -> Path:
         return Path(chosen) / kind
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "lrm-sdk" / kind
+
+
+def writable_cache_folder(kind: str) -> Path | None:
+    """cache_folder, made if need be; None where there is no place to write."""
+    folder = cache_folder(kind)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None

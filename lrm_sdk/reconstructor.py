@@ -29,7 +29,7 @@ class Reconstructor:
     engine        path of an engine directory (something.lrm).
     backend       "auto": the fastest by `lrm tune`, else the best of `BACKENDS`; or a backend by name.
                   `backend_report` says what was chosen and why.
-    device        "auto" or "cpu".
+    device        "auto", "cpu" or "cuda:0": of the network; the field stays on the CPU.
     precision     None: as `lrm tune` found, else the most exact of the engine; or e.g. "float32", "int8"
                   (`lrm info` lists them).
     threads       cores to use; None: all that this process may use.

@@ -2,7 +2,7 @@
 
 Each has PRECISIONS, a tuple of names, and
     build(onnx_path, folder, precision, report) -> list of entries for engine.json's `networks`
-which writes its files into `folder` and calls report(text) as it goes.
+which writes its files into `folder` and calls report(text) as it goes. TensorRT's takes `options` too.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from types import ModuleType
 BACKENDS = {
     "onnxruntime": "export.backends.onnxruntime",
     "openvino": "export.backends.openvino",
+    "tensorrt": "export.backends.tensorrt",
+    "tensorrt-rtx": "export.backends.tensorrt_rtx",
 }
 
 

@@ -11,7 +11,6 @@ Attention and convolutions stay float32 in all of them; large attentions run in 
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,12 +21,12 @@ BLOCK = 16  # weights that share a scale; 32 makes a file 10 % smaller and loses
 
 def build(onnx_path: Path, folder: Path, precision: str, report: Callable[[str], None]) -> list[dict]:
     from export.attention_memory import split_attention_in_file
+    from export.weights import copy_graph
 
     if precision == "float32":
         report("copying the network")
-        target = folder / onnx_path.name
-        for file in [onnx_path, *onnx_path.parent.glob(onnx_path.name + ".data")]:
-            shutil.copyfile(file, folder / file.name)
+        target = folder / "network.onnx"
+        copy_graph(onnx_path, target)
     else:
         report(f"making the weights {precision}")
         convert = {"bfloat16": _to_bfloat16, "int8": _to_int8, "int8-dynamic": _to_int8_dynamic}[precision]

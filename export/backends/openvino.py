@@ -9,13 +9,14 @@ Attention stays float32 in all of them.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from export.source_manifest import read_source_manifest
 
 PRECISIONS = ("float32", "int8", "int8-static")
 CALIBRATION_PICTURES = 4
@@ -32,7 +33,7 @@ def build(onnx_path: Path, folder: Path, precision: str, report: Callable[[str],
         if precision == "int8":
             model = _to_int8(model)
         else:
-            model = _to_int8_static(model, json.loads((onnx_path.parent / "manifest.json").read_text()))
+            model = _to_int8_static(model, read_source_manifest(onnx_path.parent))
     name = f"network.{precision}.xml"
     openvino.save_model(model, folder / name, compress_to_fp16=False)
     return [{"backend": "openvino", "precision": precision, "file": name, "requires": {}}]

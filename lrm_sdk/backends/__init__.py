@@ -28,11 +28,15 @@ from lrm_sdk.errors import BackendError
 
 # Best first: "auto" takes the first that the engine has and the machine can run, unless it was measured.
 BACKENDS = {
+    "tensorrt": "lrm_sdk.backends.tensorrt",
+    "tensorrt-rtx": "lrm_sdk.backends.tensorrt_rtx",
     "openvino": "lrm_sdk.backends.openvino",
     "onnxruntime": "lrm_sdk.backends.onnxruntime",
 }
-# Best first on a CPU.
-PRECISIONS = ("float32", "bfloat16", "int8", "int8-dynamic", "int8-static")
+GPU_BACKENDS = ("tensorrt", "tensorrt-rtx")
+DEVICES = ("auto", "cpu", "cuda:0")
+# Most exact first.
+PRECISIONS = ("float32", "float16", "bfloat16", "int8", "int8-dynamic", "int8-static")
 
 
 class Network(Protocol):
@@ -56,7 +60,7 @@ class Choice:
     seconds: float | None = None  # by `lrm tune`
 
     def report(self) -> str:
-        """E.g. "onnxruntime float32; passed over: tensorrt float16 (this version has no such backend)"."""
+        """E.g. "onnxruntime float32; passed over: coreml float16 (this version has no such backend)"."""
         chosen = f"{self.spec.backend} {self.spec.precision}"
         if self.seconds is not None:
             chosen += f", the fastest by lrm tune ({self.seconds:.3g} s)"
@@ -88,13 +92,13 @@ def choose(
     """
     if backend != "auto":
         backend_module(backend)
-    if device not in ("auto", "cpu"):
-        raise BackendError(f"device: expected auto or cpu, got {device!r}; this version runs on the CPU")
+    if device not in DEVICES:
+        raise BackendError(f"device: expected one of {', '.join(DEVICES)}, got {device!r}")
     passed_over: list[tuple[str, str]] = []
     measured = {(name, kind): seconds for name, kind, seconds in fastest}
     order = list(measured)
     for spec in sorted(networks, key=lambda spec: _rank(spec, order)):
-        why = _unwanted(spec, backend, precision) or unavailable(spec)
+        why = _unwanted(spec, backend, device, precision) or unavailable(spec)
         if why is None:
             return Choice(spec, tuple(passed_over), measured.get((spec.backend, spec.precision)))
         passed_over.append((f"{spec.backend} {spec.precision}", why))
@@ -117,9 +121,11 @@ def _rank(spec: NetworkSpec, measured: list[tuple[str, str]]) -> tuple[int, int,
     )
 
 
-def _unwanted(spec: NetworkSpec, backend: str, precision: str | None) -> str | None:
+def _unwanted(spec: NetworkSpec, backend: str, device: str, precision: str | None) -> str | None:
     if backend not in ("auto", spec.backend):
         return f"backend={backend!r} was asked for"
+    if device not in ("auto", "cuda:0" if spec.backend in GPU_BACKENDS else "cpu"):
+        return f"device={device!r} was asked for"
     if precision not in (None, spec.precision):
         return f"precision={precision!r} was asked for"
     return None

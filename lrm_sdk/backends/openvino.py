@@ -17,7 +17,7 @@ import numpy as np
 
 from lrm_sdk.backends.cores import usable_cores
 from lrm_sdk.backends.job import POLL_INTERVAL, first_line, is_out_of_memory, run_interruptibly
-from lrm_sdk.cache import cache_folder
+from lrm_sdk.cache import writable_cache_folder
 from lrm_sdk.engine_schema import NetworkSpec
 from lrm_sdk.errors import BackendError, EngineError, OutOfMemoryError
 
@@ -67,12 +67,8 @@ def _settings(threads: int) -> dict[str, Any]:
         # A cache without weights (OPTIMIZE_SIZE) gives a network that fails in a Reshape; seen in 2026.4.
         "CACHE_MODE": "OPTIMIZE_SPEED",
     }
-    folder = cache_folder("openvino")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return settings  # no place to write: it compiles every time
-    return settings | {"CACHE_DIR": os.fspath(folder)} if os.access(folder, os.W_OK) else settings
+    folder = writable_cache_folder("openvino")  # None: it compiles every time
+    return settings if folder is None else settings | {"CACHE_DIR": os.fspath(folder)}
 
 
 def _check_interface(path: Path, network: Any) -> None:

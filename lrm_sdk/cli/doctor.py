@@ -20,7 +20,12 @@ OPTIONAL = {
     "rembg": ("subjects in front of busy backgrounds", "pip install rembg"),
     "PIL": ("pictures given as PIL images", "pip install pillow"),
 }
-DISTRIBUTIONS = {"PIL": "pillow", "fast_simplification": "fast-simplification"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "fast_simplification": "fast-simplification",
+    "tensorrt": "tensorrt-cu13-bindings",
+    "tensorrt-rtx": "tensorrt-rtx-cu13",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +42,7 @@ def main(args: argparse.Namespace) -> int:
     for name in BACKENDS:
         why = backend_module(name).available(None)
         runs = runs or why is None
-        rows.append((name, _version(name) if why is None else why))
+        rows.append((name, _version(DISTRIBUTIONS.get(name, name)) if why is None else why))
     for name, (purpose, how) in OPTIONAL.items():
         version = _version(DISTRIBUTIONS.get(name, name))
         rows.append((name, f"{version} ({purpose})" if version else f"not installed; for {purpose}: {how}"))

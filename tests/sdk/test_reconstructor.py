@@ -304,12 +304,16 @@ def test_a_run_that_has_begun_finishes_after_close(engine_folder):
         (
             {"backend": "cuda"},
             BackendError,
-            "backend: expected auto or one of openvino, onnxruntime, got 'cuda'",
+            "backend: expected auto or one of tensorrt, tensorrt-rtx, openvino, onnxruntime, got 'cuda'",
         ),
-        ({"backend": None}, BackendError, "backend: expected auto or one of openvino, onnxruntime, got None"),
+        (
+            {"backend": None},
+            BackendError,
+            "backend: expected auto or one of tensorrt, tensorrt-rtx, openvino, onnxruntime, got None",
+        ),
         ({"backend": ["auto"]}, BackendError, "backend: expected auto or one of"),
-        ({"device": "cuda"}, BackendError, "device: expected auto or cpu, got 'cuda'"),
-        ({"device": 0}, BackendError, "device: expected auto or cpu, got 0"),
+        ({"device": "cuda:0"}, BackendError, "device='cuda:0' was asked for"),
+        ({"device": 0}, BackendError, "device: expected one of auto, cpu, cuda:0, got 0"),
         ({"precision": "float16"}, BackendError, "onnxruntime float32: precision='float16' was asked for"),
         ({"precision": 16}, BackendError, "precision=16 was asked for"),
         ({"threads": 0}, InvalidArgumentError, "threads: expected 1 to 4096, got 0"),
@@ -338,7 +342,7 @@ def network(backend: str, precision: str) -> NetworkSpec:
 
 def test_auto_takes_the_best_and_says_why_not_others():
     networks = [
-        network("tensorrt", "float16"),
+        network("coreml", "float16"),
         network("onnxruntime", "int8"),
         network("onnxruntime", "float32"),
     ]
@@ -347,7 +351,7 @@ def test_auto_takes_the_best_and_says_why_not_others():
     assert choose(networks, precision="int8").spec.precision == "int8"
     only = choose([networks[0], networks[1]], precision="int8")
     assert only.spec.precision == "int8"
-    with pytest.raises(BackendError, match=r"tensorrt float16: this version has no such backend"):
+    with pytest.raises(BackendError, match=r"coreml float16: this version has no such backend"):
         choose([networks[0]])
 
 

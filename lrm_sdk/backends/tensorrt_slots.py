@@ -1,0 +1,112 @@
+"""One execution context with its stream and buffers: what one call at a time runs in."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from lrm_sdk.errors import BackendError
+
+ALIGNMENT = 256  # bytes; what TensorRT asks of its scratch memory
+
+
+@dataclass(frozen=True)
+class SlotLayout:
+    """Shapes of one picture and of its planes; scratch: bytes that a context asks for."""
+
+    image: tuple[int, ...]
+    planes: tuple[int, ...]
+    max_batch: int
+    scratch: int
+
+    def image_bytes(self, batch: int) -> int:
+        return 4 * batch * math.prod(self.image)
+
+    def planes_bytes(self, batch: int) -> int:
+        return 4 * batch * math.prod(self.planes)
+
+    def offsets(self) -> tuple[int, int, int]:
+        """Of planes, scratch and end; the image is at 0."""
+        planes = _aligned(self.image_bytes(self.max_batch))
+        scratch = planes + _aligned(self.planes_bytes(self.max_batch))
+        return planes, scratch, scratch + _aligned(self.scratch)
+
+
+class Slot:
+    """Not safe between threads; its owner lends it to one call at a time.
+
+    memory    a device address, layout.offsets()[-1] bytes from there
+    capture   after the first run of a batch size, later ones replay it as a CUDA graph
+    """
+
+    def __init__(
+        self, core: ModuleType, device: Any, context: Any, layout: SlotLayout, memory: int, *, capture: bool
+    ) -> None:
+        self._core, self._device, self._context, self._layout = core, device, context, layout
+        self._stream = device.create_stream()
+        self._memory = memory
+        self._capture = capture
+        self._graphs: dict[int, Any] = {}
+        pinned = core.LegacyPinnedMemoryResource()
+        self._pinned_image = pinned.allocate(layout.image_bytes(layout.max_batch))
+        self._pinned_planes = pinned.allocate(layout.planes_bytes(layout.max_batch))
+        planes, scratch, _ = layout.offsets()
+        context.set_device_memory(memory + scratch, layout.scratch)
+        for name, address in (("image", memory), ("planes", memory + planes)):
+            if not context.set_tensor_address(name, address):
+                raise BackendError(f"TensorRT refuses a buffer for {name!r}; build the engine again")
+
+    def run(self, image: np.ndarray) -> np.ndarray:
+        """image float32 [B, 3, S, S], B <= max_batch -> planes float32 [B, 3, C, H, W].
+
+        Called in any thread; returns when the planes are on the host.
+        """
+        layout, batch = self._layout, len(image)
+        self._device.set_current()
+        _host_array(self._pinned_image, (batch, *layout.image))[:] = image
+        size = layout.image_bytes(batch)
+        self._copy(int(self._pinned_image.handle), self._memory, size)
+        self._enqueue(batch)
+        size = layout.planes_bytes(batch)
+        self._copy(self._memory + layout.offsets()[0], int(self._pinned_planes.handle), size)
+        self._stream.sync()
+        if self._capture and batch not in self._graphs:
+            self._graphs[batch] = self._captured()
+        return _host_array(self._pinned_planes, (batch, *layout.planes)).copy()
+
+    def _copy(self, source: int, target: int, size: int) -> None:
+        from_handle = self._core.Buffer.from_handle
+        from_handle(source, size).copy_to(from_handle(target, size), stream=self._stream)
+
+    def _enqueue(self, batch: int) -> None:
+        graph = self._graphs.get(batch)
+        if graph is not None:
+            graph.launch(self._stream)
+            return
+        if not self._context.set_input_shape("image", (batch, *self._layout.image)):
+            raise BackendError(f"TensorRT refuses a batch of {batch}; build the engine again")
+        self._execute(self._stream)
+
+    def _execute(self, stream: Any) -> None:
+        if not self._context.execute_async_v3(int(stream.handle)):
+            raise BackendError("TensorRT could not start the network; see its log")
+
+    def _captured(self) -> Any:
+        """The run of the shape that is set, as a graph; the run before has warmed it up."""
+        builder = self._stream.create_graph_builder().begin_building("thread_local")
+        self._execute(builder.stream)
+        return builder.end_building().complete()
+
+
+def _host_array(pinned: Any, shape: tuple[int, ...]) -> np.ndarray:
+    values = (ctypes.c_float * math.prod(shape)).from_address(int(pinned.handle))
+    return np.ctypeslib.as_array(values).reshape(shape)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
