@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from lrm_sdk.backends import Network, choose, load_network
+from lrm_sdk.backends import GPU_BACKENDS, Network, choose, load_network
+from lrm_sdk.backends.nvidia import find_gpu
 from lrm_sdk.engine import Engine, load_engine
 from lrm_sdk.engine_schema import Manifest
-from lrm_sdk.errors import EngineError, InvalidArgumentError, LrmError, OutOfMemoryError
+from lrm_sdk.errors import BackendError, EngineError, InvalidArgumentError, LrmError, OutOfMemoryError
 from lrm_sdk.images import ImageSource, load_image, source_name
 from lrm_sdk.native.checks import all_finite, integer
 from lrm_sdk.preprocess import Prepared, prepare
@@ -29,7 +30,8 @@ class Reconstructor:
     engine        path of an engine directory (something.lrm).
     backend       "auto": the fastest by `lrm tune`, else the best of `BACKENDS`; or a backend by name.
                   `backend_report` says what was chosen and why.
-    device        "auto", "cpu" or "cuda:0": of the network; the field stays on the CPU.
+    device        "cpu"; "cuda:0": the field on that GPU (the `cuda` extra), the network too if the engine
+                  has one for it; "auto": the field where the network runs.
     precision     None: as `lrm tune` found, else the most exact of the engine; or e.g. "float32", "int8"
                   (`lrm info` lists them).
     threads       cores to use; None: all that this process may use.
@@ -59,11 +61,12 @@ class Reconstructor:
             fastest=[(m.backend, m.precision, m.seconds) for m in measured],
         )  # fmt: skip
         self.backend, self.precision = choice.spec.backend, choice.spec.precision
+        self.device = _field_device(device, self.backend)
         path = self.engine.path(choice.spec.file)
         network = load_network(path, choice.spec, self._threads)
         _check_shapes(path, network, self.engine.manifest)
         self._network: Network | None = network
-        self.backend_report = f"{choice.report()}; {network.describe()}"
+        self.backend_report = f"{choice.report()}; {network.describe()}; field on {self.device}"
 
     def run(self, image: ImageSource, *, subject: str = "auto", progress: ProgressArgument = None) -> Scene:
         """Reconstructs one picture.
@@ -139,7 +142,9 @@ class Reconstructor:
         report(0.1)
         planes = self._planes(network, prepared.tensor, report)
         seconds["network"], start = _lap(start)
-        scene = Scene(self.engine, planes[0], picture=prepared.picture, threads=self._threads)
+        scene = Scene(
+            self.engine, planes[0], picture=prepared.picture, threads=self._threads, device=self.device
+        )
         scene.timings = seconds | scene.timings
         report(1.0)
         return scene
@@ -159,6 +164,16 @@ class Reconstructor:
                 f"got {planes.dtype} {list(planes.shape)}; build the engine again"
             )
         return planes
+
+
+def _field_device(wanted: str, backend: str) -> str:
+    """Raises BackendError now, not after the first network's run, if there is no such GPU."""
+    if wanted == "cpu" or (wanted == "auto" and backend not in GPU_BACKENDS):
+        return "cpu"
+    problem = find_gpu()
+    if isinstance(problem, str):
+        raise BackendError(f"device={wanted!r}: {problem}")
+    return "cuda:0"
 
 
 def _checked(image: Any, size: int) -> np.ndarray:

@@ -88,6 +88,7 @@ def verify_engine(
     folder: str | os.PathLike[str],
     *,
     backend: str = "auto",
+    device: str = "auto",
     precision: str | None = None,
     threads: int | None = None,
 ) -> VerificationReport:
@@ -95,7 +96,7 @@ def verify_engine(
 
     Raises EngineError where the engine or its references are damaged, BackendError.
     """
-    with Reconstructor(folder, backend=backend, precision=precision, threads=threads) as rec:
+    with Reconstructor(folder, backend=backend, device=device, precision=precision, threads=threads) as rec:
         return verify_loaded(rec)
 
 
@@ -142,7 +143,7 @@ def reference_errors(
     rec: Reconstructor, references: dict[str, np.ndarray], k: int, planes: np.ndarray
 ) -> tuple[float, float, float, float]:
     """Errors of planes, density and rgb, and the PSNR of the render, for reference picture k."""
-    scene = Scene(rec.engine, planes)
+    scene = Scene(rec.engine, planes, device=rec.device)
     density, rgb = scene.query(references["points"])
     height, width = references["render"].shape[1:3]
     fx, fy, cx, cy = references["intrinsics"].tolist()

@@ -124,7 +124,7 @@ def _rank(spec: NetworkSpec, measured: list[tuple[str, str]]) -> tuple[int, int,
 def _unwanted(spec: NetworkSpec, backend: str, device: str, precision: str | None) -> str | None:
     if backend not in ("auto", spec.backend):
         return f"backend={backend!r} was asked for"
-    if device not in ("auto", "cuda:0" if spec.backend in GPU_BACKENDS else "cpu"):
+    if device == "cpu" and spec.backend in GPU_BACKENDS:
         return f"device={device!r} was asked for"
     if precision not in (None, spec.precision):
         return f"precision={precision!r} was asked for"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lrm_sdk.camera import Camera
-from lrm_sdk.cli.common import add_engine_argument, add_network_arguments, table
+from lrm_sdk.cli.common import add_engine_argument, add_network_arguments, network_options, table
 from lrm_sdk.engine import VERIFICATION_FILE, read_tensors
 from lrm_sdk.errors import EngineError
 from lrm_sdk.native.checks import integer
@@ -30,9 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     repeats = integer("repeats", args.repeats, 1, 10000)
-    with Reconstructor(
-        args.engine, backend=args.backend, precision=args.precision, threads=args.threads
-    ) as rec:
+    with Reconstructor(args.engine, **network_options(args)) as rec:
         print(rec.backend_report)
         rows = [_row(name, call, repeats) for name, call in _stages(rec, args.threads)]
     print(table(["stage", "median, s", "slowest, s"], rows))
@@ -45,14 +43,14 @@ def _stages(rec: Reconstructor, threads: int | None) -> list[tuple[str, Callable
         raise EngineError(f"{path}: missing, so there is no picture to run; build the engine again")
     image = read_tensors(path)["image"][-1].transpose(2, 0, 1)[None].astype(np.float32) / 255
     planes = rec.run_prepared(image)[0]
-    scene = Scene(rec.engine, planes, threads=threads)
+    scene = Scene(rec.engine, planes, threads=threads, device=rec.device)
     reach = rec.engine.sdk_radius
     points = np.random.default_rng(0).uniform(-reach, reach, (POINTS, 3)).astype(np.float32)
     points += rec.engine.sdk_center
     camera = Camera.orbit(30, 20)
     return [
         ("network", lambda: rec.run_prepared(image)),
-        ("field", lambda: Scene(rec.engine, planes, threads=threads)),
+        ("field", lambda: Scene(rec.engine, planes, threads=threads, device=rec.device)),
         (f"query, {POINTS} points", lambda: scene.query(points)),
         ("render, 512 x 512", lambda: scene.render(camera)),
         (f"mesh, {rec.engine.manifest.mesh.resolution}^3", scene.mesh),

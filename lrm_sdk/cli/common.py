@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from lrm_sdk.backends import BACKENDS, PRECISIONS
+from lrm_sdk.backends import BACKENDS, DEVICES, PRECISIONS
 
 
 def add_engine_argument(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +16,10 @@ def add_engine_argument(parser: argparse.ArgumentParser) -> None:
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="auto", help=f"auto (default), {', '.join(BACKENDS)}")
-    parser.add_argument("--precision", help=f"{', '.join(PRECISIONS)}; default: the engine's best")
+    parser.add_argument("--device", default="auto", help=f"{', '.join(DEVICES)}; default: auto")
+    parser.add_argument(
+        "--precision", help=f"{', '.join(PRECISIONS)}; default: as tuned, else the most exact"
+    )
     parser.add_argument("--threads", type=int, help="default: all cores that the process may use")
 
 
@@ -33,3 +37,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         right = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
         lines.append("  ".join([first.ljust(widths[0]), *right]))
     return "\n".join(lines)
+
+
+def network_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What add_network_arguments reads, as Reconstructor takes it."""
+    return {name: getattr(args, name) for name in ("backend", "device", "precision", "threads")}

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lrm_sdk.cli.common import add_network_arguments, table
+from lrm_sdk.cli.common import add_network_arguments, network_options, table
 from lrm_sdk.errors import InvalidArgumentError, LrmError, SaveError
 from lrm_sdk.mesh import Mesh
 from lrm_sdk.reconstructor import Reconstructor
@@ -57,9 +57,7 @@ def main(args: argparse.Namespace) -> int:
     _make_folder(args.out)
     turntable = args.turntable or _default_turntable()
     rows, paths, failed = [], [], 0
-    with Reconstructor(
-        args.engine, backend=args.backend, precision=args.precision, threads=args.threads
-    ) as rec:
+    with Reconstructor(args.engine, **network_options(args)) as rec:
         print(rec.backend_report)
         for image in args.images:
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from lrm_sdk.cli.common import add_engine_argument, add_network_arguments
+from lrm_sdk.cli.common import add_engine_argument, add_network_arguments, network_options
 from lrm_sdk.verify import verify_engine
 
 HELP = "is the engine right on this machine?"
@@ -17,6 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Status 1 if a figure is past its limit."""
-    report = verify_engine(args.engine, backend=args.backend, precision=args.precision, threads=args.threads)
+    report = verify_engine(args.engine, **network_options(args))
     print(report)
     return 0 if report.passed else 1

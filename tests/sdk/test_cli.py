@@ -128,7 +128,7 @@ def test_doctor(capsys, monkeypatch):
     text = capsys.readouterr().out
     assert __version__ in text and "liblrm" in text and "onnxruntime" in text
     for backend in BACKENDS:
-        monkeypatch.setattr(f"lrm_sdk.backends.{backend}.available", lambda spec: "not here; pip install it")
+        monkeypatch.setattr(f"{BACKENDS[backend]}.available", lambda spec: "not here; pip install it")
     assert run("doctor") == 1
     assert "not here; pip install it" in capsys.readouterr().out
 

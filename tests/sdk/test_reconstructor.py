@@ -27,6 +27,7 @@ from lrm_sdk import (
     Scene,
 )
 from lrm_sdk.backends import choose
+from lrm_sdk.backends.nvidia import Gpu
 from lrm_sdk.engine import read_tensors
 from lrm_sdk.engine_schema import NetworkSpec
 from tests.sdk import numpy_field
@@ -312,7 +313,7 @@ def test_a_run_that_has_begun_finishes_after_close(engine_folder):
             "backend: expected auto or one of tensorrt, tensorrt-rtx, openvino, onnxruntime, got None",
         ),
         ({"backend": ["auto"]}, BackendError, "backend: expected auto or one of"),
-        ({"device": "cuda:0"}, BackendError, "device='cuda:0' was asked for"),
+        ({"device": "cuda:0"}, BackendError, "device='cuda:0': no NVIDIA driver"),
         ({"device": 0}, BackendError, "device: expected one of auto, cpu, cuda:0, got 0"),
         ({"precision": "float16"}, BackendError, "onnxruntime float32: precision='float16' was asked for"),
         ({"precision": 16}, BackendError, "precision=16 was asked for"),
@@ -334,6 +335,29 @@ def test_report_says_what_runs(rec, engine_folder):
     ) as one:
         assert "1 threads" in one.backend_report or "1 thread" in one.backend_report
         assert np.allclose(one.run(ball_picture()).planes, rec.run(ball_picture()).planes, atol=1e-5)
+
+
+def test_a_gpu_gets_the_field(engine_folder, monkeypatch):
+    """A CPU's field stands in for the GPU's, which tests/cuda compares with it."""
+    import lrm_sdk.cuda.host_face
+    import lrm_sdk.reconstructor
+    from lrm_sdk.native import Field
+
+    opened = []
+
+    def open_gpu_field(index: int, *field: Any) -> Field:
+        opened.append(index)
+        return Field(*field)
+
+    monkeypatch.setattr(lrm_sdk.reconstructor, "find_gpu", lambda: Gpu("Test GPU", (9, 0)))
+    monkeypatch.setattr(lrm_sdk.cuda.host_face, "open_gpu_field", open_gpu_field)
+    with Reconstructor(engine_folder, device="cuda:0") as one:
+        assert one.device == "cuda:0" and "field on cuda:0" in one.backend_report
+        one.run(ball_picture()).mesh(resolution=16)
+    with Reconstructor(engine_folder) as other:  # the network has no GPU form
+        assert other.device == "cpu"
+        other.run(ball_picture())
+    assert opened == [0]
 
 
 def network(backend: str, precision: str) -> NetworkSpec:
