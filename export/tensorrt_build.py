@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from lrm_sdk.backends.job import run_interruptibly
-from lrm_sdk.backends.tensorrt_log import last_error
+from lrm_sdk.backends.tensorrt_log import first_error
 from lrm_sdk.cache import writable_cache_folder
 from lrm_sdk.errors import BackendError
 from lrm_sdk.files import write_atomically
@@ -77,7 +77,7 @@ def build_plan(builder: Any, network: Any, config: Any, logger: Any, title: str)
     """The serialised engine, an object with the buffer protocol. Raises BackendError with what was logged."""
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise BackendError(f"{title}'s builder failed: {last_error(logger)}")
+        raise BackendError(f"{title}'s builder failed: {first_error(logger)}")
     return plan
 
 

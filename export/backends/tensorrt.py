@@ -25,7 +25,7 @@ from export.tensorrt_build import TimingCache, build_plan, run_builder
 from export.tensorrt_network import add_batch_profile, layers_by_type, parse_network
 from export.weights import copy_graph
 from lrm_sdk.backends.nvidia import Gpu, find_gpu
-from lrm_sdk.backends.tensorrt_log import last_error, make_logger
+from lrm_sdk.backends.tensorrt_log import first_error, make_logger
 from lrm_sdk.backends.tensorrt_plans import RTX, SOURCE_FILE, STANDARD, Flavour
 from lrm_sdk.errors import BackendError, InvalidArgumentError
 from lrm_sdk.progress import ProgressArgument
@@ -140,6 +140,7 @@ def _build(
     parsed = time.perf_counter()
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # names in the layer table
+    config.clear_flag(trt.BuilderFlag.TF32)  # on by default; its mantissa has 10 bits
     add_batch_profile(builder, config, network, options.max_batch)
     for wanted, flag in (
         (options.stripped, "STRIP_PLAN"),
@@ -172,7 +173,7 @@ def _layer_table(trt: ModuleType, plan: Any, gpu: Gpu | str) -> dict:
     logger = make_logger(trt)
     engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
     if engine is None:
-        return {"layers": None, "layers_note": f"the plan could not be inspected: {last_error(logger)}"}
+        return {"layers": None, "layers_note": f"the plan could not be inspected: {first_error(logger)}"}
     inspector = engine.create_engine_inspector()
     return {"layers": json.loads(inspector.get_engine_information(trt.LayerInformationFormat.JSON))["Layers"]}
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lrm_sdk.backends.nvidia import Gpu
-from lrm_sdk.backends.tensorrt_log import last_error, make_logger
+from lrm_sdk.backends.tensorrt_log import first_error, make_logger
 from lrm_sdk.backends.tensorrt_plans import RTX, SOURCE_FILE, STANDARD, Flavour
 from lrm_sdk.backends.tensorrt_slots import Slot, SlotLayout
 from lrm_sdk.cache import writable_cache_folder
@@ -40,6 +40,7 @@ class Plan:
     def __init__(self, path: Path, flavour: Flavour, trt: ModuleType, core: ModuleType, gpu: Gpu) -> None:
         self.path, self.flavour, self.trt, self.core, self.gpu = path, flavour, trt, core, gpu
         self.logger = make_logger(trt)
+        self.runtime = trt.Runtime(self.logger)
 
     def open(self) -> Opened:
         device = self.core.Device(0)
@@ -71,7 +72,7 @@ class Plan:
             f"{self.flavour.title} {self.trt.__version__}, {self.gpu.name}, {CONTEXTS} contexts, "
             f"{megabytes:.0f} MB of device memory, CUDA graphs"
         )
-        return Opened(slots, layout, description, (engine, block, config, kernels))
+        return Opened(slots, layout, description, (self.runtime, engine, block, config, kernels))
 
     def refused(self, reason: str) -> EngineError:
         """Names the library and the GPU at hand, what the library says, and how to build again."""
@@ -81,13 +82,12 @@ class Plan:
         return EngineError(f"{self.path}: {here} cannot run it ({reason}); build it again here: {command}")
 
     def _deserialise(self, data: Any) -> Any:
-        runtime = self.trt.Runtime(self.logger)
         if self.flavour is STANDARD:
             # Version-compatible plans carry code; engine.json's hashes have been checked.
-            runtime.engine_host_code_allowed = True
-        engine = runtime.deserialize_cuda_engine(data)
+            self.runtime.engine_host_code_allowed = True
+        engine = self.runtime.deserialize_cuda_engine(data)
         if engine is None:
-            raise self.refused(last_error(self.logger))
+            raise self.refused(first_error(self.logger))
         return engine
 
     def _check_interface(self, engine: Any) -> None:
@@ -107,7 +107,7 @@ class Plan:
         refitter = self.trt.Refitter(engine, self.logger)
         parser = self.trt.OnnxParserRefitter(refitter, self.logger)
         if not (parser.refit_from_file(str(graph)) and refitter.refit_cuda_engine()):
-            raise self.refused(f"no weights from {graph.name}: {last_error(self.logger)}")
+            raise self.refused(f"no weights from {graph.name}: {first_error(self.logger)}")
 
     def _cache_path(self, data: Any) -> Path | None:
         folder = writable_cache_folder(self.flavour.backend)
@@ -136,7 +136,7 @@ class Plan:
         strategy = self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
         context = engine.create_execution_context(strategy if config is None else config)
         if context is None:
-            raise self.refused(last_error(self.logger))
+            raise self.refused(first_error(self.logger))
         return context
 
 

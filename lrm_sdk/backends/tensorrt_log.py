@@ -21,5 +21,6 @@ def make_logger(trt: ModuleType) -> Any:
     return Logger()
 
 
-def last_error(logger: Any) -> str:
-    return logger.errors[-1] if logger.errors else "no reason was logged"
+def first_error(logger: Any) -> str:
+    """The cause; what comes after it mostly says that CUDA was not happy either."""
+    return logger.errors[0] if logger.errors else "no reason was logged"

@@ -105,7 +105,7 @@ def test_without_a_driver(engine, tmp_path):
 
 
 @with_gpu
-@pytest.mark.parametrize("precision,bound", [("float32", 5e-3), ("float16", 1e-2), ("bfloat16", 5e-2)])
+@pytest.mark.parametrize("precision,bound", [("float32", 1e-4), ("float16", 1e-2), ("bfloat16", 5e-2)])
 def test_planes_are_those_of_onnxruntime(engine, precision, bound):
     with Reconstructor(engine, backend="onnxruntime") as rec:
         planes = rec.run(PICTURE).planes

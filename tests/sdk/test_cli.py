@@ -127,8 +127,8 @@ def test_doctor(capsys, monkeypatch):
     assert run("doctor") == 0
     text = capsys.readouterr().out
     assert __version__ in text and "liblrm" in text and "onnxruntime" in text
-    for backend in BACKENDS:
-        monkeypatch.setattr(f"{BACKENDS[backend]}.available", lambda spec: "not here; pip install it")
+    for module in BACKENDS.values():
+        monkeypatch.setattr(f"{module}.available", lambda spec: "not here; pip install it")
     assert run("doctor") == 1
     assert "not here; pip install it" in capsys.readouterr().out
 
