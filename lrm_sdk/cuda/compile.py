@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from pathlib import Path
 from typing import Any
 
+from lrm_sdk.cache import cache_folder
 from lrm_sdk.cuda.specialization import Specialization
 from lrm_sdk.errors import BackendError, InternalError, SaveError
 from lrm_sdk.files import write_atomically
@@ -67,11 +67,11 @@ def compile_cubin(spec: Specialization, arch: str, log: io.StringIO | None = Non
 
 
 def cached_cubin(spec: Specialization, arch: str) -> bytes:
-    """`compile_cubin`, kept in `cache_folder` where that can be written.
+    """`compile_cubin`, kept in lrm_sdk.cache's folder where that can be written.
 
     Any number of processes may start at once: a file appears whole, and twins are the same.
     """
-    path = cache_folder() / f"{cache_key(spec, arch)}.cubin"
+    path = cache_folder("cuda") / f"{cache_key(spec, arch)}.cubin"
     try:
         kept = path.read_bytes()
         if _is_whole(kept):
@@ -96,15 +96,6 @@ def cache_key(spec: Specialization, arch: str) -> str:
         content = path.read_bytes()
         digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:32]
-
-
-def cache_folder() -> Path:
-    """$LRM_CACHE/cuda, or lrm-sdk/cuda under the user's cache folder."""
-    chosen = os.environ.get("LRM_CACHE")
-    if chosen:
-        return Path(chosen) / "cuda"
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "lrm-sdk" / "cuda"
 
 
 def nvrtc_version() -> str:
