@@ -33,8 +33,10 @@ class Loop {
     }
   }
 
-  void rethrow() const {
+  // Also when the other threads took every task the caller hears of the end, and may cancel.
+  void finish(const Progress& progress) const {
     if (error_) std::rethrow_exception(error_);
+    progress.report(1.0f);
   }
 
  private:
@@ -92,7 +94,7 @@ void parallel_for(int thread_count, std::size_t task_count,
   std::vector<std::thread> threads = start_workers(loop, static_cast<int>(useful) - 1);
   loop.run_caller(progress);
   for (std::thread& thread : threads) thread.join();
-  loop.rethrow();
+  loop.finish(progress);
 }
 
 int available_threads() {

@@ -219,7 +219,7 @@ def test_progress_rises_to_one_and_can_cancel():
     field = fields.random_field(fields.TRIPOSR, (8, 8)).native()
     seen = []
     field.density_grid(40, lambda _, fraction: seen.append(fraction) or 0)
-    assert seen == sorted(seen) and seen[0] >= 0 and seen[-1] <= 1 and len(seen) > 3
+    assert seen == sorted(seen) and seen[0] >= 0 and seen[-1] == 1
     with pytest.raises(liblrm.LrmFailure, match="cancelled") as failure:
         field.density_grid(64, lambda _, fraction: int(fraction > 0.2))
     assert failure.value.status == liblrm.CANCELLED
