@@ -1,6 +1,6 @@
 """The field of an engine as the header that liblrm's CUDA entry points are compiled for (lrm_cuda.h).
 
-    python -m export.cuda_field ENGINE.lrm --out field.h
+    python export/cuda_field.py ENGINE.lrm --out field.h
     cmake -S runtime -B build -DLRM_CUDA=ON -DLRM_CUDA_FIELD=field.h
 
 Needs neither a GPU nor a CUDA package.
@@ -9,7 +9,10 @@ Needs neither a GPU nor a CUDA package.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lrm_sdk.cuda.specialization import Specialization
 from lrm_sdk.engine import Engine, load_engine
@@ -23,7 +26,7 @@ def field_header(engine: Engine) -> str:
     spec = Specialization.of(
         engine.field_options(), (shape[1], shape[2], shape[3]), engine.manifest.field.widths
     )
-    return f"/* Of {engine.folder.name}, by export/cuda_field.py. */\n{spec.header()}"
+    return f"/* One engine's field, by export/cuda_field.py. */\n{spec.header()}"
 
 
 def main() -> None:

@@ -94,9 +94,9 @@ def run(program: Path, *arguments: object) -> subprocess.CompletedProcess:
 def test_the_header_of_an_engine(tmp_path):
     engine = load_engine(make_engine(tmp_path / "made.lrm"))
     spec = Specialization.of(engine.field_options(), (CHANNELS, SIDE, SIDE), engine.manifest.field.widths)
-    assert field_header(engine).endswith(spec.header()) and "made.lrm" in field_header(engine)
+    assert field_header(engine).endswith(spec.header())
     out = tmp_path / "field.h"
-    command = [sys.executable, "-m", "export.cuda_field"]
+    command = [sys.executable, str(compilers.ROOT / "export" / "cuda_field.py")]
     assert run(*command, engine.folder, "--out", out).returncode == 0
     assert out.read_text() == field_header(engine)
     refused = run(*command, tmp_path / "none.lrm", "--out", tmp_path / "other.h")
