@@ -54,12 +54,13 @@ bench-check: $(VENV)/.test  ## has a stage become slower? (ratios against the re
 	$(BIN)/python benchmarks/check.py
 
 .PHONY: lint
-lint: $(VENV)/.test  ## ruff, mypy, clang-format, the C header as strict C11
+lint: $(VENV)/.test  ## ruff, mypy, clang-format, the C headers as strict C11
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy lrm_sdk
 	$(BIN)/clang-format --dry-run --Werror $(FORMATTED)
 	$(CC) -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c runtime/include/lrm.h
+	$(CC) -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c runtime/include/lrm_cuda.h
 
 .PHONY: sanitize
 sanitize: $(VENV)/.test  ## the native tests under AddressSanitizer and UBSan

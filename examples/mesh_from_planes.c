@@ -10,6 +10,8 @@
 
 #include "scene_files.h"
 
+const char* const program_name = "mesh_from_planes";
+
 static int save_mesh(const lrm_mesh* mesh, const char* path) {
   mesh_arrays m = {0};
   lrm_mesh_counts(mesh, &m.vertex_count, &m.face_count);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 int fail(const char* what, const char* why) {
-  fprintf(stderr, "mesh_from_planes: %s: %s\n", what, why);
+  fprintf(stderr, "%s: %s: %s\n", program_name, what, why);
   return 0;
 }
 

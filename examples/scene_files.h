@@ -21,6 +21,9 @@ typedef struct {
   uint32_t* faces;          /* [F, 3] */
 } mesh_arrays;
 
+/* Each example's own. */
+extern const char* const program_name;
+
 /* Says on stderr what is wrong with what; returns 0. */
 int fail(const char* what, const char* why);
 

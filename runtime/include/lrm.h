@@ -63,7 +63,8 @@ typedef enum lrm_status {
   LRM_ERROR_CANCELLED = 4,        /* the progress callback asked to stop */
   LRM_ERROR_EMPTY_SURFACE = 5,    /* no grid edge crosses the threshold; the text gives the range seen */
   LRM_ERROR_BUFFER_TOO_SMALL = 6, /* a caller's buffer is short; the text gives the need */
-  LRM_ERROR_INTERNAL = 7          /* a defect of the library */
+  LRM_ERROR_INTERNAL = 7,         /* a defect of the library */
+  LRM_ERROR_DEVICE = 8            /* lrm_cuda.h: no driver or GPU, or CUDA reports an error */
 } lrm_status;
 
 /* The text of this thread's last failure: argument, what was expected, what came, what to do. Never

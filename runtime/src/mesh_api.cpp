@@ -5,6 +5,7 @@
 
 #include "api_guard.h"
 #include "field.h"
+#include "mesh_options.h"
 #include "mesh_statistics.h"
 #include "options.h"
 #include "surface.h"
@@ -20,44 +21,6 @@ namespace {
 // Size of the option struct as it first shipped, for complete_options.
 constexpr std::size_t mesh_options_v1 = sizeof(lrm_mesh_options);
 
-lrm_mesh_options default_mesh_options() {
-  lrm_mesh_options options{};
-  options.struct_size = sizeof options;
-  options.resolution = 256;
-  options.threshold = 10.0f;
-  options.refine_steps = 8;
-  options.close_border = 1;
-  options.normals = 1;
-  options.colors = 1;
-  return options;
-}
-
-void require_finite_number(float value, const char* name) {
-  if (!std::isfinite(value)) {
-    throw Error(LRM_ERROR_INVALID_ARGUMENT, "%s: expected a finite number, got %g", name,
-                static_cast<double>(value));
-  }
-}
-
-void require_positive(float value, const char* name) {
-  require_finite_number(value, name);
-  if (!(value > 0.0f)) {
-    throw Error(LRM_ERROR_INVALID_ARGUMENT, "%s: expected a number > 0, got %g", name,
-                static_cast<double>(value));
-  }
-}
-
-void check_mesh_options(const lrm_mesh_options& options) {
-  require_int(options.resolution, 2, 2048, "options.resolution");
-  require_positive(options.threshold, "options.threshold");
-  require_int(options.refine_steps, 0, 16, "options.refine_steps");
-  require_int(options.close_border, 0, 1, "options.close_border");
-  require_int(options.exhaustive, 0, 1, "options.exhaustive");
-  require_int(options.seed_stride, 0, 64, "options.seed_stride");
-  require_int(options.normals, 0, 1, "options.normals");
-  require_int(options.colors, 0, 1, "options.colors");
-}
-
 void check_grid(const float* density, std::int32_t resolution) {
   const auto n = static_cast<std::size_t>(resolution);
   const float* end = density + n * n * n;
@@ -65,20 +28,6 @@ void check_grid(const float* density, std::int32_t resolution) {
   if (nan != end) {
     throw Error(LRM_ERROR_NOT_FINITE, "density: expected numbers, got NaN at index %zu",
                 static_cast<std::size_t>(nan - density));
-  }
-}
-
-void check_room(std::size_t room, std::size_t need, const char* name) {
-  if (room < need) {
-    throw Error(LRM_ERROR_BUFFER_TOO_SMALL, "%s: expected room for %zu, got %zu", name, need, room);
-  }
-}
-
-void check_computed(const std::vector<float>& values, const float* wanted, const char* name) {
-  if (wanted != nullptr && values.empty()) {
-    throw Error(LRM_ERROR_INVALID_ARGUMENT,
-                "%s: expected NULL, because this mesh was made without; set options.%s to 1", name,
-                name);
   }
 }
 
@@ -143,8 +92,8 @@ lrm_status lrm_mesh_copy(const lrm_mesh* mesh, size_t vertex_count, size_t face_
     const bool wants_vertices = vertices != nullptr || normals != nullptr || colors != nullptr;
     if (wants_vertices) check_room(vertex_count, source.vertex_count(), "vertex_count");
     if (faces != nullptr) check_room(face_count, source.face_count(), "face_count");
-    check_computed(source.normals, normals, "normals");
-    check_computed(source.colors, colors, "colors");
+    check_computed(!source.normals.empty(), normals, "normals");
+    check_computed(!source.colors.empty(), colors, "colors");
     copy_out(source.vertices, vertices);
     copy_out(source.normals, normals);
     copy_out(source.colors, colors);

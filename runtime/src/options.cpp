@@ -7,6 +7,14 @@
 #include "decoder_kernel.h"
 
 namespace lrm {
+
+void require_finite_number(float value, const char* name) {
+  if (!std::isfinite(value)) {
+    throw Error(LRM_ERROR_INVALID_ARGUMENT, "%s: expected a finite number, got %g", name,
+                static_cast<double>(value));
+  }
+}
+
 namespace {
 
 // Wider layers and larger planes than any published model by far; keeps index arithmetic in range.
@@ -17,13 +25,6 @@ constexpr long long max_plane_floats = 1LL << 30;
 
 void set_identity(float matrix[16]) {
   for (int i = 0; i < 16; ++i) matrix[i] = i % 5 == 0 ? 1.0f : 0.0f;
-}
-
-void require_finite_number(float value, const char* name) {
-  if (!std::isfinite(value)) {
-    throw Error(LRM_ERROR_INVALID_ARGUMENT, "%s: expected a finite number, got %g", name,
-                static_cast<double>(value));
-  }
 }
 
 void require_above(float value, float low, const char* name) {
@@ -147,11 +148,16 @@ void check_field_options(const lrm_field_options& o) {
 void check_field_data(const lrm_field_options& o, const float* planes, const float* const* weights,
                       const float* const* biases) {
   require_pointer(planes, "planes");
-  require_pointer(weights, "weights");
-  require_pointer(biases, "biases");
   const std::size_t texels =
       static_cast<std::size_t>(o.plane_height) * static_cast<std::size_t>(o.plane_width);
   require_finite(planes, 3 * static_cast<std::size_t>(o.plane_channels) * texels, "planes");
+  check_layers(o, weights, biases);
+}
+
+void check_layers(const lrm_field_options& o, const float* const* weights,
+                  const float* const* biases) {
+  require_pointer(weights, "weights");
+  require_pointer(biases, "biases");
   for (int i = 0; i < o.layer_count; ++i) {
     char name[48];
     const auto inputs = static_cast<std::size_t>(o.layer_widths[i]);

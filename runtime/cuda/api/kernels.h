@@ -1,0 +1,9 @@
+// The kernels, in a namespace of their own: they share names with the CPU stage, and one library
+// must not hold two different inline functions of one name.
+#pragma once
+
+#include LRM_CUDA_FIELD  // the LRM_... macros of field.cuh
+
+#define lrm lrm_kernels
+#include "../kernels.cu"
+#undef lrm
