@@ -5,11 +5,13 @@
     int8          weights of matrix products in 8 bits, a scale for every 16: a third of the file
     int8-dynamic  8-bit activations too, a scale for each tensor: faster, less exact
 
-Attention and convolutions stay float32 in all of them; large attentions run in parts (attention_memory).
+Attention and convolutions stay float32 in all of them. Large attentions run in parts (attention_memory);
+only without the package onnx, which a float32 network does not need otherwise, they stay whole.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import tempfile
 from collections.abc import Callable
@@ -21,7 +23,7 @@ BLOCK = 16  # weights that share a scale; 32 makes a file 10 % smaller and loses
 
 def build(onnx_path: Path, folder: Path, precision: str, report: Callable[[str], None]) -> list[dict]:
     from export.attention_memory import split_attention_in_file
-    from export.weights import copy_graph
+    from export.graph_files import copy_graph
 
     if precision == "float32":
         report("copying the network")
@@ -32,7 +34,12 @@ def build(onnx_path: Path, folder: Path, precision: str, report: Callable[[str],
         convert = {"bfloat16": _to_bfloat16, "int8": _to_int8, "int8-dynamic": _to_int8_dynamic}[precision]
         target = folder / f"network.{precision}.onnx"
         convert(onnx_path, target)
-    split_attention_in_file(target)
+    if importlib.util.find_spec("onnx") is None:
+        report("large attentions stay whole, which takes more memory: the package onnx is not installed")
+    else:
+        from export.attention_memory import split_attention_in_file
+
+        split_attention_in_file(target)
     return [{"backend": "onnxruntime", "precision": precision, "file": target.name, "requires": {}}]
 
 

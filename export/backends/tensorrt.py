@@ -21,9 +21,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from export.graph_files import copy_graph
 from export.tensorrt_build import TimingCache, build_plan, run_builder
 from export.tensorrt_network import add_batch_profile, layers_by_type, parse_network
-from export.weights import copy_graph
 from lrm_sdk.backends.nvidia import Gpu, find_gpu
 from lrm_sdk.backends.tensorrt_log import first_error, make_logger
 from lrm_sdk.backends.tensorrt_plans import RTX, SOURCE_FILE, STANDARD, Flavour

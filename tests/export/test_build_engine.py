@@ -49,8 +49,9 @@ def only(folder: Path) -> list[str]:
 
 
 def test_from_onnx_without_torch(source, tmp_path):
-    """The subprocess refuses to import torch; the engine it builds verifies and runs."""
-    blocker = "import sys; sys.modules['torch'] = None; import runpy; sys.argv = sys.argv[1:]; "
+    """The subprocess refuses to import torch and onnx; the engine it builds verifies and runs."""
+    blocker = "import sys; sys.modules['torch'] = sys.modules['onnx'] = None; "
+    blocker += "import runpy; sys.argv = sys.argv[1:]; "
     blocker += "runpy.run_path(sys.argv[0], run_name='__main__')"
     out = tmp_path / "small.lrm"
     command = [
