@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,14 @@ def load_graph(path: Path, *, weights: bool = True) -> onnx.ModelProto:
         return onnx.load(path, load_external_data=weights)
     except DecodeError as error:
         raise ValueError(f"{path}: expected an ONNX file ({error}); export it again") from error
+
+
+def copy_graph(source: Path, target: Path) -> None:
+    """Copies an ONNX to `target`; a file with its weights goes beside it under its own name."""
+    graph = load_graph(source, weights=False)
+    shutil.copyfile(source, target)
+    for name in sorted({i.value for t in graph.graph.initializer for i in _external(t)}):
+        shutil.copyfile(source.parent / name, target.parent / name)
 
 
 def _external(tensor: TensorProto) -> list[onnx.StringStringEntryProto]:

@@ -6,13 +6,14 @@
     int8-dynamic  8-bit activations too, a scale for each tensor: faster, less exact
 
 Attention and convolutions stay float32 in all of them. Large attentions run in parts (attention_memory);
-only without the package onnx, which a float32 network does not need otherwise, they stay whole.
+without the package onnx, which a float32 network does not need otherwise, they stay whole.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import logging
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,22 @@ BLOCK = 16  # weights that share a scale; 32 makes a file 10 % smaller and loses
 
 
 def build(onnx_path: Path, folder: Path, precision: str, report: Callable[[str], None]) -> list[dict]:
+    if precision == "float32" and importlib.util.find_spec("onnx") is None:
+        report("copying the network; attention stays whole, because the package onnx is not installed")
+        for file in [onnx_path, *onnx_path.parent.glob(onnx_path.name + ".data")]:
+            shutil.copyfile(file, folder / file.name)
+        return [_entry(precision, onnx_path.name)]
+    return [_entry(precision, _convert(onnx_path, folder, precision, report))]
+
+
+def _entry(precision: str, file: str) -> dict:
+    return {"backend": "onnxruntime", "precision": precision, "file": file, "requires": {}}
+
+
+def _convert(onnx_path: Path, folder: Path, precision: str, report: Callable[[str], None]) -> str:
+    """The name of the file that was made."""
     from export.attention_memory import split_attention_in_file
-    from export.graph_files import copy_graph
+    from export.weights import copy_graph
 
     if precision == "float32":
         report("copying the network")
@@ -31,16 +46,11 @@ def build(onnx_path: Path, folder: Path, precision: str, report: Callable[[str],
         copy_graph(onnx_path, target)
     else:
         report(f"making the weights {precision}")
-        convert = {"bfloat16": _to_bfloat16, "int8": _to_int8, "int8-dynamic": _to_int8_dynamic}[precision]
+        make = {"bfloat16": _to_bfloat16, "int8": _to_int8, "int8-dynamic": _to_int8_dynamic}[precision]
         target = folder / f"network.{precision}.onnx"
-        convert(onnx_path, target)
-    if importlib.util.find_spec("onnx") is None:
-        report("large attentions stay whole, which takes more memory: the package onnx is not installed")
-    else:
-        from export.attention_memory import split_attention_in_file
-
-        split_attention_in_file(target)
-    return [{"backend": "onnxruntime", "precision": precision, "file": target.name, "requires": {}}]
+        make(onnx_path, target)
+    split_attention_in_file(target)
+    return target.name
 
 
 def _to_bfloat16(source: Path, target: Path) -> None:

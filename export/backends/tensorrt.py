@@ -21,7 +21,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from export.graph_files import copy_graph
 from export.tensorrt_build import TimingCache, build_plan, run_builder
 from export.tensorrt_network import add_batch_profile, layers_by_type, parse_network
 from lrm_sdk.backends.nvidia import Gpu, find_gpu
@@ -74,6 +73,8 @@ def build(
     (folder / name).write_bytes(plan)
     facts |= built | {"plan_bytes": (folder / name).stat().st_size} | _layer_table(trt, plan, gpu)
     (folder / f"{name}.report.json").write_text(json.dumps(facts, indent=1) + "\n")
+    from export.weights import copy_graph
+
     copy_graph(onnx_path, folder / SOURCE_FILE)
     return [_entry(trt, flavour, name, precision, options, gpu)]
 
