@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from lrm_sdk.backends import GPU_BACKENDS, Network, choose, load_network
+from lrm_sdk.backends import GPU_BACKENDS, DeviceNetwork, Network, choose, load_network
 from lrm_sdk.backends.nvidia import find_gpu
 from lrm_sdk.engine import Engine, load_engine
 from lrm_sdk.engine_schema import Manifest
@@ -35,6 +36,8 @@ class Reconstructor:
     precision     None: as `lrm tune` found, else the most exact of the engine; or e.g. "float32", "int8"
                   (`lrm info` lists them).
     threads       cores to use; None: all that this process may use.
+    max_device_bytes  bound on device memory, the network's (if it is on the GPU) and all scenes' together;
+                  None: none. What it holds back is an OutOfMemoryError of the call that asks for more.
     check_hashes  compare every file's sha256 when loading (about a second per gigabyte).
 
     Raises EngineError, BackendError, OutOfMemoryError.
@@ -51,8 +54,11 @@ class Reconstructor:
         device: str = "auto",
         precision: str | None = None,
         threads: int | None = None,
+        max_device_bytes: int | None = None,
         check_hashes: bool = True,
     ) -> None:
+        if max_device_bytes is not None:
+            max_device_bytes = integer("max_device_bytes", max_device_bytes, 1, 2**63 - 1)
         self._threads = None if threads is None else integer("threads", threads, 1, 4096)
         self.engine: Engine = load_engine(engine, check_hashes=check_hashes)
         measured = fastest_first(read_record(self.engine, self._threads))
@@ -66,7 +72,8 @@ class Reconstructor:
         network = load_network(path, choice.spec, self._threads)
         _check_shapes(path, network, self.engine.manifest)
         self._network: Network | None = network
-        self.backend_report = f"{choice.report()}; {network.describe()}; field on {self.device}"
+        field = _prepare_device(self.engine, self.device, network, max_device_bytes)
+        self.backend_report = f"{choice.report()}; {network.describe()}; {field}"
 
     def run(self, image: ImageSource, *, subject: str = "auto", progress: ProgressArgument = None) -> Scene:
         """Reconstructs one picture.
@@ -140,11 +147,11 @@ class Reconstructor:
             ) from error
         seconds["prepare"], start = _lap(start)
         report(0.1)
-        planes = self._planes(network, prepared.tensor, report)
-        seconds["network"], start = _lap(start)
-        scene = Scene(
-            self.engine, planes[0], picture=prepared.picture, threads=self._threads, device=self.device
-        )
+        with self._planes_of_one(network, prepared.tensor, report) as planes:
+            seconds["network"], start = _lap(start)
+            scene = Scene(
+                self.engine, planes, picture=prepared.picture, threads=self._threads, device=self.device
+            )
         scene.timings = seconds | scene.timings
         report(1.0)
         return scene
@@ -155,15 +162,27 @@ class Reconstructor:
             raise LrmError("this Reconstructor is closed; make a new one")
         return network
 
+    @contextlib.contextmanager
+    def _planes_of_one(self, network: Network, image: np.ndarray, report: ProgressReporter) -> Iterator[Any]:
+        """Planes [3, C, H, W] where the field takes them best; on a GPU valid inside only."""
+        if self.device == "cpu" or not isinstance(network, DeviceNetwork):
+            yield self._planes(network, image, report)[0]
+            return
+        with network.planes_on_device(np.ascontiguousarray(image), report.poll) as planes:
+            self._check_planes(planes, self.engine.manifest.triplane.shape)
+            yield planes
+
     def _planes(self, network: Network, image: np.ndarray, report: ProgressReporter) -> np.ndarray:
         planes = network.run(np.ascontiguousarray(image), report.poll)
-        expected = (len(image), *self.engine.manifest.triplane.shape)
-        if planes.shape != expected or planes.dtype != np.float32:
+        self._check_planes(planes, (len(image), *self.engine.manifest.triplane.shape))
+        return planes
+
+    def _check_planes(self, planes: Any, shape: tuple[int, ...]) -> None:
+        if planes.shape != shape or planes.dtype != np.float32:
             raise EngineError(
-                f"{self.engine.folder}: expected planes float32 {list(expected)} from the network, "
+                f"{self.engine.folder}: expected planes float32 {list(shape)} from the network, "
                 f"got {planes.dtype} {list(planes.shape)}; build the engine again"
             )
-        return planes
 
 
 def _field_device(wanted: str, backend: str) -> str:
@@ -174,6 +193,24 @@ def _field_device(wanted: str, backend: str) -> str:
     if isinstance(problem, str):
         raise BackendError(f"device={wanted!r}: {problem}")
     return "cuda:0"
+
+
+def _prepare_device(engine: Engine, device: str, network: Network, max_bytes: int | None) -> str:
+    """Loads kernels and weights of a field on a GPU, so that no picture waits for it; what to report."""
+    if device == "cpu":
+        return "field on cpu"
+    from lrm_sdk.cuda.stage import gpu_stage
+
+    left = max_bytes
+    if max_bytes is not None and isinstance(network, DeviceNetwork):
+        left = max_bytes - network.device_bytes
+        if left <= 0:
+            raise OutOfMemoryError(
+                f"max_device_bytes: expected more than the network's {network.device_bytes}, got {max_bytes}; "
+                "raise it, or take a smaller precision"
+            )
+    bound = "" if left is None else f", at most {left / 1e6:.1f} MB"
+    return f"field on {device}, {gpu_stage(engine, device, left).describe()}{bound}"
 
 
 def _checked(image: Any, size: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 #include "kernels.cu"
 
 LRM_EXPORT_KERNEL(lrm_density_grid)
+LRM_EXPORT_KERNEL(lrm_find_not_finite)
 LRM_EXPORT_KERNEL(lrm_fold_planes)
 LRM_EXPORT_KERNEL(lrm_lattice_cells)
 LRM_EXPORT_KERNEL(lrm_lattice_nodes)
