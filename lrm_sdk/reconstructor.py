@@ -206,8 +206,8 @@ def _prepare_device(engine: Engine, device: str, network: Network, max_bytes: in
         left = max_bytes - network.device_bytes
         if left <= 0:
             raise OutOfMemoryError(
-                f"max_device_bytes: expected more than the network's {network.device_bytes}, got {max_bytes}; "
-                "raise it, or take a smaller precision"
+                f"max_device_bytes: expected more than the network's {network.device_bytes}, "
+                f"got {max_bytes}; raise it, or take a smaller precision"
             )
     bound = "" if left is None else f", at most {left / 1e6:.1f} MB"
     return f"field on {device}, {gpu_stage(engine, device, left).describe()}{bound}"

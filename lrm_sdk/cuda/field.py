@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from lrm_sdk.cuda.device import Device, DeviceArray, launch_items
+from lrm_sdk.cuda.device import DeviceArray, launch_items
 from lrm_sdk.cuda.layers import DeviceLayers
 from lrm_sdk.cuda.render import block_count, render_job
 from lrm_sdk.cuda.surface import DeviceMesh, Extraction
-from lrm_sdk.native.options import CameraParameters, FieldOptions, MeshOptions, RenderOptions
+from lrm_sdk.native.options import CameraParameters, MeshOptions, RenderOptions
 
 THREADS = 128  # of a block that decodes: __launch_bounds__ of the kernels
 FOLD_THREADS = 256
