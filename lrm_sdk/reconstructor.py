@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from lrm_sdk.ahead import one_ahead
 from lrm_sdk.backends import GPU_BACKENDS, DeviceNetwork, Network, choose, load_network
 from lrm_sdk.backends.nvidia import find_gpu
 from lrm_sdk.engine import Engine, load_engine
@@ -23,6 +25,14 @@ from lrm_sdk.preprocess import Prepared, prepare
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
 from lrm_sdk.scene import Scene
 from lrm_sdk.tuning import fastest_first, read_record
+
+
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """A picture for the network, and the seconds that this took, per stage."""
+
+    picture: Prepared
+    seconds: dict[str, float]
 
 
 class Reconstructor:
@@ -86,25 +96,42 @@ class Reconstructor:
         Raises ImageError, CancelledError, OutOfMemoryError, BackendError.
         """
         report = ProgressReporter(progress, source_name(image))
-        return self._run(image, subject, report)
+        network = self._open_network()
+        report(0.0)
+        prepared = self._prepare(image, subject)
+        report(0.1)
+        scene = self._scene(network, prepared, report.poll)
+        report(1.0)
+        return scene
+
+    def run_each(
+        self, images: Iterable[ImageSource], *, subject: str = "auto", progress: ProgressArgument = None
+    ) -> Iterator[Scene]:
+        """Reconstructs pictures one after the other, one ahead: while the caller works with a scene, the
+        network runs on the next picture, and the one after that is decoded and prepared.
+
+        images    any iterable, a camera's too; it is iterated over on another thread.
+        progress  called on the caller's thread, with the part of `images` that is done; 0 until the end
+                  where they have no length.
+
+        Raises what `run` does, in the place of the scene that could not be made; nothing comes after it.
+        Leaving the loop early stops the network that runs ahead. Other arguments as for `run`.
+
+        >>> for scene in rec.run_each(["chair.png", "shoe.png"]):     # doctest: +SKIP
+        ...     scene.mesh()          # while the next picture's network runs
+        """
+        _check_pictures(images)
+        count = len(images) if isinstance(images, Sized) else None
+        return self._each(
+            self._open_network(), images, count, subject, ProgressReporter(progress, "pictures")
+        )
 
     def run_batch(
         self, images: Iterable[ImageSource], *, subject: str = "auto", progress: ProgressArgument = None
     ) -> list[Scene]:
-        """Reconstructs pictures one after the other; the first error stops it. Arguments as for `run`."""
-        single = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike)
-        if single or not isinstance(images, Iterable) or getattr(images, "ndim", 4) != 4:
-            raise InvalidArgumentError(
-                f"images: expected a list of pictures, got {type(images).__name__}; use run for one picture"
-            )
-        images = list(images)
-        report = ProgressReporter(progress, "pictures")
-        scenes = []
-        for i, image in enumerate(images):
-            part = ProgressReporter(report.part(i / len(images), (i + 1) / len(images)))
-            scenes.append(self._run(image, subject, part))
-        report(1.0)
-        return scenes
+        """`run_each` as a list, so all scenes are in memory at once. The first error stops it."""
+        _check_pictures(images)
+        return list(self.run_each(list(images), subject=subject, progress=progress))
 
     def run_prepared(self, image: np.ndarray, *, progress: ProgressArgument = None) -> np.ndarray:
         """The network alone: image float32 [B, 3, S, S], sRGB in [0, 1] -> planes float32 [B, 3, C, H, W].
@@ -112,7 +139,8 @@ class Reconstructor:
         Raises InvalidArgumentError, NotFiniteError, CancelledError, OutOfMemoryError, BackendError.
         """
         report = ProgressReporter(progress)
-        return self._planes(self._open_network(), _checked(image, self.engine.manifest.input.size), report)
+        image = _checked(image, self.engine.manifest.input.size)
+        return self._planes(self._open_network(), image, report.poll)
 
     def close(self) -> None:
         """Frees the network. Scenes already made stay usable, calls that other threads are inside of
@@ -128,32 +156,49 @@ class Reconstructor:
     ) -> None:
         self.close()
 
-    def _run(self, image: ImageSource, subject: str, report: ProgressReporter) -> Scene:
-        network = self._open_network()
-        seconds: dict[str, float] = {}
-        start = time.perf_counter()
+    def _each(
+        self,
+        network: Network,
+        images: Iterable[ImageSource],
+        count: int | None,
+        subject: str,
+        report: ProgressReporter,
+    ) -> Iterator[Scene]:
+        def prepared(poll: Callable[[], None]) -> Iterator[_Ready]:
+            return one_ahead(
+                lambda _: images, lambda image, _: self._prepare(image, subject), wait=lambda done: poll()
+            )
+
         report(0.0)
+        yield from one_ahead(
+            prepared,
+            lambda ready, poll: self._scene(network, ready, poll),
+            wait=lambda done: report(done / count if count else 0.0),
+        )
+        report(1.0)
+
+    def _prepare(self, image: ImageSource, subject: str) -> _Ready:
+        start = time.perf_counter()
         try:
             rgba = load_image(image)
-            seconds["decode"], start = _lap(start)
-            prepared: Prepared = prepare(
-                rgba, self.engine.manifest.input, subject=subject, name=source_name(image)
-            )
+            decoded = time.perf_counter()
+            picture = prepare(rgba, self.engine.manifest.input, subject=subject, name=source_name(image))
         except OutOfMemoryError:
             raise
         except MemoryError as error:  # NumPy's, from any step
             raise OutOfMemoryError(
                 f"{source_name(image)}: no memory to prepare it ({error}); scale it down first"
             ) from error
-        seconds["prepare"], start = _lap(start)
-        report(0.1)
-        with self._planes_of_one(network, prepared.tensor, report) as planes:
-            seconds["network"], start = _lap(start)
+        return _Ready(picture, {"decode": decoded - start, "prepare": time.perf_counter() - decoded})
+
+    def _scene(self, network: Network, ready: _Ready, poll: Callable[[], None]) -> Scene:
+        start = time.perf_counter()
+        with self._planes_of_one(network, ready.picture.tensor, poll) as planes:
+            seconds = ready.seconds | {"network": time.perf_counter() - start}
             scene = Scene(
-                self.engine, planes, picture=prepared.picture, threads=self._threads, device=self.device
+                self.engine, planes, picture=ready.picture.picture, threads=self._threads, device=self.device
             )
         scene.timings = seconds | scene.timings
-        report(1.0)
         return scene
 
     def _open_network(self) -> Network:
@@ -163,17 +208,17 @@ class Reconstructor:
         return network
 
     @contextlib.contextmanager
-    def _planes_of_one(self, network: Network, image: np.ndarray, report: ProgressReporter) -> Iterator[Any]:
+    def _planes_of_one(self, network: Network, image: np.ndarray, poll: Callable[[], None]) -> Iterator[Any]:
         """Planes [3, C, H, W] where the field takes them best; on a GPU valid inside only."""
         if self.device == "cpu" or not isinstance(network, DeviceNetwork):
-            yield self._planes(network, image, report)[0]
+            yield self._planes(network, image, poll)[0]
             return
-        with network.planes_on_device(np.ascontiguousarray(image), report.poll) as planes:
+        with network.planes_on_device(np.ascontiguousarray(image), poll) as planes:
             self._check_planes(planes, self.engine.manifest.triplane.shape)
             yield planes
 
-    def _planes(self, network: Network, image: np.ndarray, report: ProgressReporter) -> np.ndarray:
-        planes = network.run(np.ascontiguousarray(image), report.poll)
+    def _planes(self, network: Network, image: np.ndarray, poll: Callable[[], None]) -> np.ndarray:
+        planes = network.run(np.ascontiguousarray(image), poll)
         self._check_planes(planes, (len(image), *self.engine.manifest.triplane.shape))
         return planes
 
@@ -213,6 +258,14 @@ def _prepare_device(engine: Engine, device: str, network: Network, max_bytes: in
     return f"field on {device}, {gpu_stage(engine, device, left).describe()}{bound}"
 
 
+def _check_pictures(images: Any) -> None:
+    single = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike)
+    if single or not isinstance(images, Iterable) or getattr(images, "ndim", 4) != 4:
+        raise InvalidArgumentError(
+            f"images: expected a list of pictures, got {type(images).__name__}; use run for one picture"
+        )
+
+
 def _checked(image: Any, size: int) -> np.ndarray:
     """`image` itself if a network of this input size takes it."""
     if isinstance(image, np.ndarray):
@@ -234,8 +287,3 @@ def _check_shapes(path: Path, network: Network, manifest: Manifest) -> None:
             expected = ", ".join(map(str, wanted))
             got = ", ".join("?" if n is None else str(n) for n in declared)
             raise EngineError(f"{path}: expected {name} [B, {expected}], got [{got}]; build the engine again")
-
-
-def _lap(start: float) -> tuple[float, float]:
-    now = time.perf_counter()
-    return now - start, now

@@ -132,6 +132,14 @@ def test_the_next_picture_does_not_change_a_scene(machine, folder):
     assert not np.array_equal(np.asarray(red.planes), np.asarray(blue.planes))
 
 
+def test_pictures_one_ahead(machine, folder):
+    pictures = [ball_picture(color) for color in ((200, 40, 40), (40, 200, 40), (40, 40, 200))]
+    with Reconstructor(folder) as rec:
+        for scene, picture in zip(rec.run_each(pictures), pictures, strict=True):
+            mesh, alone = scene.mesh(), rec.run(picture).mesh()
+            assert np.array_equal(mesh.faces, alone.faces) and np.array_equal(mesh.colors, alone.colors)
+
+
 def test_kernels_and_weights_go_up_once(machine, folder):
     with Reconstructor(folder) as rec:
         assert [name for name in machine.names() if name in ("cubin", "load")] == ["cubin", "load"]
