@@ -3,6 +3,7 @@
 #include "finite.cu"
 #include "fold_planes.cu"
 #include "occupancy.cu"
+#include "prepare.cu"
 #include "query.cu"
 #include "render.cu"
 #include "scan.cu"
