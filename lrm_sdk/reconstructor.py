@@ -21,7 +21,7 @@ from lrm_sdk.engine_schema import Manifest
 from lrm_sdk.errors import BackendError, EngineError, InvalidArgumentError, LrmError, OutOfMemoryError
 from lrm_sdk.images import ImageSource, load_image, source_name
 from lrm_sdk.native.checks import all_finite, integer
-from lrm_sdk.preprocess import Prepared, prepare
+from lrm_sdk.preprocess import find_square, picture_of, prepare
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
 from lrm_sdk.scene import Scene
 from lrm_sdk.tuning import fastest_first, read_record
@@ -29,9 +29,10 @@ from lrm_sdk.tuning import fastest_first, read_record
 
 @dataclass(frozen=True, eq=False)
 class _Ready:
-    """A picture for the network, and the seconds that this took, per stage."""
+    """tensor for the network, on the host or the GPU; picture as Scene takes it; seconds per stage."""
 
-    picture: Prepared
+    tensor: Any
+    picture: np.ndarray | Callable[[], np.ndarray]
     seconds: dict[str, float]
 
 
@@ -48,6 +49,8 @@ class Reconstructor:
     threads       cores to use; None: all that this process may use.
     max_device_bytes  bound on device memory, the network's (if it is on the GPU) and all scenes' together;
                   None: none. What it holds back is an OutOfMemoryError of the call that asks for more.
+    prepare_on_device  composite and resize pictures on the GPU (the subject is found on the CPU); for a
+                  network that is on the GPU.
     check_hashes  compare every file's sha256 when loading (about a second per gigabyte).
 
     Raises EngineError, BackendError, OutOfMemoryError.
@@ -65,6 +68,7 @@ class Reconstructor:
         precision: str | None = None,
         threads: int | None = None,
         max_device_bytes: int | None = None,
+        prepare_on_device: bool = False,
         check_hashes: bool = True,
     ) -> None:
         if max_device_bytes is not None:
@@ -82,6 +86,12 @@ class Reconstructor:
         network = load_network(path, choice.spec, self._threads)
         _check_shapes(path, network, self.engine.manifest)
         self._network: Network | None = network
+        if prepare_on_device and (self.device == "cpu" or not isinstance(network, DeviceNetwork)):
+            raise BackendError(
+                f"prepare_on_device: expected a network on the GPU, got {self.backend} with the field on "
+                f"{self.device}; leave it out"
+            )
+        self._prepare_on_device = prepare_on_device
         field = _prepare_device(self.engine, self.device, network, max_device_bytes)
         self.backend_report = f"{choice.report()}; {network.describe()}; {field}"
 
@@ -182,21 +192,33 @@ class Reconstructor:
         try:
             rgba = load_image(image)
             decoded = time.perf_counter()
-            picture = prepare(rgba, self.engine.manifest.input, subject=subject, name=source_name(image))
+            tensor, picture = self._tensor(rgba, subject, source_name(image))
         except OutOfMemoryError:
             raise
         except MemoryError as error:  # NumPy's, from any step
             raise OutOfMemoryError(
                 f"{source_name(image)}: no memory to prepare it ({error}); scale it down first"
             ) from error
-        return _Ready(picture, {"decode": decoded - start, "prepare": time.perf_counter() - decoded})
+        seconds = {"decode": decoded - start, "prepare": time.perf_counter() - decoded}
+        return _Ready(tensor, picture, seconds)
+
+    def _tensor(self, rgba: np.ndarray, subject: str, name: str) -> tuple[Any, Any]:
+        spec = self.engine.manifest.input
+        if not self._prepare_on_device:
+            prepared = prepare(rgba, spec, subject=subject, name=name)
+            return prepared.tensor, prepared.picture
+        from lrm_sdk.cuda.stage import gpu_stage
+
+        square = find_square(rgba, spec, subject=subject, name=name)
+        tensor = gpu_stage(self.engine, self.device).prepared(square, spec)
+        return tensor, lambda: picture_of(np.asarray(tensor))
 
     def _scene(self, network: Network, ready: _Ready, poll: Callable[[], None]) -> Scene:
         start = time.perf_counter()
-        with self._planes_of_one(network, ready.picture.tensor, poll) as planes:
+        with self._planes_of_one(network, ready.tensor, poll) as planes:
             seconds = ready.seconds | {"network": time.perf_counter() - start}
             scene = Scene(
-                self.engine, planes, picture=ready.picture.picture, threads=self._threads, device=self.device
+                self.engine, planes, picture=ready.picture, threads=self._threads, device=self.device
             )
         scene.timings = seconds | scene.timings
         return scene
@@ -208,12 +230,12 @@ class Reconstructor:
         return network
 
     @contextlib.contextmanager
-    def _planes_of_one(self, network: Network, image: np.ndarray, poll: Callable[[], None]) -> Iterator[Any]:
+    def _planes_of_one(self, network: Network, image: Any, poll: Callable[[], None]) -> Iterator[Any]:
         """Planes [3, C, H, W] where the field takes them best; on a GPU valid inside only."""
         if self.device == "cpu" or not isinstance(network, DeviceNetwork):
             yield self._planes(network, image, poll)[0]
             return
-        with network.planes_on_device(np.ascontiguousarray(image), poll) as planes:
+        with network.planes_on_device(image, poll) as planes:
             self._check_planes(planes, self.engine.manifest.triplane.shape)
             yield planes
 

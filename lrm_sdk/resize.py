@@ -20,7 +20,8 @@ SMALLEST_OVERLAP = 1e-3
 @dataclass(frozen=True, eq=False)
 class Taps:
     """Target pixel i is the sum over k of weights[i, k] times source pixel first[i] + k, where indices
-    outside of the source mean its border. first int64 [target], weights float64 [target, K], rows sum to 1."""
+    outside of the source mean its border. first int64 [target], weights float64 [target, K], whose rows
+    sum to 1."""
 
     first: np.ndarray
     weights: np.ndarray

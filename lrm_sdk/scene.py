@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +53,7 @@ class Scene:
 
     planes    float32 [3, C, H, W]: a NumPy array, or on "cuda:0" a copy there, which speaks DLPack;
               numpy.asarray(scene.planes) is on the host either way.
-    picture   uint8 [S, S, 3]: what the network saw, or None.
+    picture   uint8 [S, S, 3]: what the network saw, or None; a function is called on first use.
     timings   seconds per stage, the latest call of each.
     device    "cpu", or "cuda:0": points, pictures and surfaces on that GPU (the `cuda` extra);
               raises BackendError where there is none.
@@ -64,7 +64,7 @@ class Scene:
         engine: Engine,
         planes: Any,
         *,
-        picture: np.ndarray | None = None,
+        picture: np.ndarray | Callable[[], np.ndarray] | None = None,
         threads: int | None = None,
         device: str = "cpu",
     ) -> None:
@@ -73,10 +73,16 @@ class Scene:
                 f"engine: expected an Engine, got {type(engine).__name__}; see load_engine"
             )
         self.engine = engine
-        self.picture = picture
+        self._picture = picture
         self.timings: dict[str, float] = {}
         with self.timed("field"):
             self.planes, self._field = open_field(device, engine, planes, threads)
+
+    @property
+    def picture(self) -> np.ndarray | None:
+        if callable(self._picture):
+            self._picture = self._picture()
+        return self._picture
 
     def query(self, points: Any) -> tuple[np.ndarray, np.ndarray]:
         """Density float32 [N] and rgb float32 [N, 3] (sRGB) at points [N, 3], SDK frame.

@@ -12,7 +12,8 @@ and its Network has
     input_shape, output_shape          as the file declares them; None where a length is free
 and one whose planes are on a GPU (a DeviceNetwork) also
     planes_on_device(image, poll)      a context manager: image [1, 3, S, S] -> [3, C, H, W] in device memory
-                                       with __cuda_array_interface__, valid inside of it
+                                       with __cuda_array_interface__, valid inside of it; the image is a
+                                       NumPy array or a GpuArray of lrm_sdk.cuda
     device_bytes                       of device memory that it holds
 """
 
@@ -62,7 +63,7 @@ class DeviceNetwork(Network, Protocol):
     def device_bytes(self) -> int: ...
 
     def planes_on_device(
-        self, image: np.ndarray, poll: Callable[[], None]
+        self, image: Any, poll: Callable[[], None]
     ) -> contextlib.AbstractContextManager[Any]: ...
 
 

@@ -109,7 +109,7 @@ class TensorRTNetwork:
         return planes[0] if len(planes) == 1 else np.concatenate(planes)
 
     @contextlib.contextmanager
-    def planes_on_device(self, image: np.ndarray, poll: Callable[[], None]) -> Iterator[GpuArray]:
+    def planes_on_device(self, image: np.ndarray | GpuArray, poll: Callable[[], None]) -> Iterator[GpuArray]:
         """image float32 [1, 3, S, S] in [0, 1] -> float32 [3, C, H, W], which the next run overwrites."""
         with self._borrowed(poll) as slot:
             yield run_interruptibly(

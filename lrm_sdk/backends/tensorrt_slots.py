@@ -75,8 +75,9 @@ class Slot:
         self._capture_after_warm_up(batch)
         return _host_array(self._pinned_planes, (batch, *layout.planes)).copy()
 
-    def run_on_device(self, image: np.ndarray) -> GpuArray:
-        """image float32 [1, 3, S, S] -> planes float32 [3, C, H, W], which the next run overwrites.
+    def run_on_device(self, image: np.ndarray | GpuArray) -> GpuArray:
+        """image float32 [1, 3, S, S], host or device -> planes float32 [3, C, H, W], which the next run
+        overwrites.
 
         Called in any thread; returns when they are there, so that an error is this network's.
         """
@@ -87,12 +88,16 @@ class Slot:
         buffer = self._core.Buffer.from_handle(self._planes_address, size)
         return GpuArray(self._layout.planes, np.float32, buffer, self._stream)
 
-    def _compute(self, image: np.ndarray) -> None:
+    def _compute(self, image: np.ndarray | GpuArray) -> None:
         self._device.set_current()
-        _host_array(self._pinned_image, image.shape)[:] = image
-        size = self._layout.image_bytes(len(image))
-        self._copy(int(self._pinned_image.handle), self._memory, size)
-        self._enqueue(len(image))
+        size = self._layout.image_bytes(image.shape[0])
+        if isinstance(image, GpuArray):
+            self._stream.wait(image.stream)
+            self._copy(image.pointer, self._memory, size)
+        else:
+            _host_array(self._pinned_image, image.shape)[:] = image
+            self._copy(int(self._pinned_image.handle), self._memory, size)
+        self._enqueue(image.shape[0])
 
     @property
     def _planes_address(self) -> int:

@@ -30,6 +30,11 @@ class GpuArray:
         return int(self._buffer.handle)
 
     @property
+    def stream(self) -> Any:
+        """The cuda.core stream on which the values are written."""
+        return self._stream
+
+    @property
     def nbytes(self) -> int:
         return math.prod(self.shape) * self.dtype.itemsize
 

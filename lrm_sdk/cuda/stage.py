@@ -16,12 +16,15 @@ from lrm_sdk.cuda.field import CudaField
 from lrm_sdk.cuda.gpu import GpuDevice
 from lrm_sdk.cuda.host_face import HostField
 from lrm_sdk.cuda.layers import DeviceLayers
+from lrm_sdk.cuda.prepare import prepare_on_device
 from lrm_sdk.cuda.specialization import Specialization
 from lrm_sdk.engine import Engine
+from lrm_sdk.engine_schema import InputSpec
 from lrm_sdk.errors import InvalidArgumentError, NotFiniteError
 from lrm_sdk.native import Field
 from lrm_sdk.native.checks import float32_array
 from lrm_sdk.native.options import FieldOptions
+from lrm_sdk.preprocess import Square
 
 CHECK_BLOCKS, CHECK_THREADS = 64, 256
 
@@ -59,6 +62,10 @@ class GpuStage:
             checked_interface("planes", given, shape, np.float32)
             return self._device.copy(given)
         return self._device.upload(float32_array("planes", given, shape))
+
+    def prepared(self, square: Square, spec: InputSpec) -> DeviceArray:
+        """A network's input, float32 [1, 3, S, S] on the device. Raises OutOfMemoryError."""
+        return prepare_on_device(self._device, square, spec)
 
     def field(self, planes: DeviceArray) -> HostField:
         """Raises NotFiniteError for NaN and infinity, OutOfMemoryError."""

@@ -140,6 +140,22 @@ def test_pictures_one_ahead(machine, folder):
             assert np.array_equal(mesh.faces, alone.faces) and np.array_equal(mesh.colors, alone.colors)
 
 
+def test_pictures_prepared_on_the_gpu(machine, folder):
+    with Reconstructor(folder) as rec:
+        expected = [rec.run(ball_picture(color)) for color in ((200, 40, 40), (40, 40, 200))]
+    with Reconstructor(folder, prepare_on_device=True) as rec:
+        machine.calls.clear()
+        scenes = rec.run_batch([ball_picture((200, 40, 40)), ball_picture((40, 40, 200))])
+        assert downloads(machine) == [4, 4]  # whether the planes are finite
+    for scene, wanted in zip(scenes, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(scene.planes), np.asarray(wanted.planes), atol=1e-5)
+        assert np.abs(scene.picture.astype(int) - wanted.picture).max() <= 1
+        assert scene.picture is scene.picture and scene.picture.shape == (SIZE, SIZE, 3)
+    for options in ({"device": "cpu"}, {"backend": "onnxruntime", "device": "cuda:0"}):
+        with pytest.raises(BackendError, match="prepare_on_device: expected a network on the GPU, got onnx"):
+            Reconstructor(folder, prepare_on_device=True, **options)
+
+
 def test_kernels_and_weights_go_up_once(machine, folder):
     with Reconstructor(folder) as rec:
         assert [name for name in machine.names() if name in ("cubin", "load")] == ["cubin", "load"]
