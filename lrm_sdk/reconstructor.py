@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -17,12 +16,12 @@ from lrm_sdk.ahead import one_ahead
 from lrm_sdk.backends import GPU_BACKENDS, DeviceNetwork, Network, choose, load_network
 from lrm_sdk.backends.nvidia import find_gpu
 from lrm_sdk.engine import Engine, load_engine
-from lrm_sdk.engine_schema import Manifest
-from lrm_sdk.errors import BackendError, EngineError, InvalidArgumentError, LrmError, OutOfMemoryError
+from lrm_sdk.errors import BackendError, EngineError, LrmError, OutOfMemoryError
 from lrm_sdk.images import ImageSource, load_image, source_name
-from lrm_sdk.native.checks import all_finite, integer
+from lrm_sdk.native.checks import integer
 from lrm_sdk.preprocess import find_square, picture_of, prepare
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
+from lrm_sdk.reconstructor_checks import check_pictures, check_shapes, checked_tensor
 from lrm_sdk.scene import Scene
 from lrm_sdk.tuning import fastest_first, read_record
 
@@ -84,7 +83,7 @@ class Reconstructor:
         self.device = _field_device(device, self.backend)
         path = self.engine.path(choice.spec.file)
         network = load_network(path, choice.spec, self._threads)
-        _check_shapes(path, network, self.engine.manifest)
+        check_shapes(path, network, self.engine.manifest)
         self._network: Network | None = network
         if prepare_on_device and (self.device == "cpu" or not isinstance(network, DeviceNetwork)):
             raise BackendError(
@@ -130,7 +129,7 @@ class Reconstructor:
         >>> for scene in rec.run_each(["chair.png", "shoe.png"]):     # doctest: +SKIP
         ...     scene.mesh()          # while the next picture's network runs
         """
-        _check_pictures(images)
+        check_pictures(images)
         count = len(images) if isinstance(images, Sized) else None
         return self._each(
             self._open_network(), images, count, subject, ProgressReporter(progress, "pictures")
@@ -140,7 +139,7 @@ class Reconstructor:
         self, images: Iterable[ImageSource], *, subject: str = "auto", progress: ProgressArgument = None
     ) -> list[Scene]:
         """`run_each` as a list, so all scenes are in memory at once. The first error stops it."""
-        _check_pictures(images)
+        check_pictures(images)
         return list(self.run_each(list(images), subject=subject, progress=progress))
 
     def run_prepared(self, image: np.ndarray, *, progress: ProgressArgument = None) -> np.ndarray:
@@ -149,7 +148,7 @@ class Reconstructor:
         Raises InvalidArgumentError, NotFiniteError, CancelledError, OutOfMemoryError, BackendError.
         """
         report = ProgressReporter(progress)
-        image = _checked(image, self.engine.manifest.input.size)
+        image = checked_tensor(image, self.engine.manifest.input.size)
         return self._planes(self._open_network(), image, report.poll)
 
     def close(self) -> None:
@@ -278,34 +277,3 @@ def _prepare_device(engine: Engine, device: str, network: Network, max_bytes: in
             )
     bound = "" if left is None else f", at most {left / 1e6:.1f} MB"
     return f"field on {device}, {gpu_stage(engine, device, left).describe()}{bound}"
-
-
-def _check_pictures(images: Any) -> None:
-    single = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike)
-    if single or not isinstance(images, Iterable) or getattr(images, "ndim", 4) != 4:
-        raise InvalidArgumentError(
-            f"images: expected a list of pictures, got {type(images).__name__}; use run for one picture"
-        )
-
-
-def _checked(image: Any, size: int) -> np.ndarray:
-    """`image` itself if a network of this input size takes it."""
-    if isinstance(image, np.ndarray):
-        got = f"{image.dtype} {list(image.shape)}"
-        if image.dtype == np.float32 and image.shape[1:] == (3, size, size) and len(image) > 0:
-            return all_finite("image", image)
-    else:
-        got = type(image).__name__
-    raise InvalidArgumentError(f"image: expected float32 [B, 3, {size}, {size}], B >= 1, got {got}")
-
-
-def _check_shapes(path: Path, network: Network, manifest: Manifest) -> None:
-    """What the file declares against engine.json; lengths it leaves open are checked when it runs."""
-    size, planes = manifest.input.size, manifest.triplane.shape
-    pairs = (("image", network.input_shape, (3, size, size)), ("planes", network.output_shape, planes))
-    for name, declared, wanted in pairs:
-        lengths = zip(declared[1:], wanted, strict=False)
-        if len(declared) != 1 + len(wanted) or any(got not in (None, want) for got, want in lengths):
-            expected = ", ".join(map(str, wanted))
-            got = ", ".join("?" if n is None else str(n) for n in declared)
-            raise EngineError(f"{path}: expected {name} [B, {expected}], got [{got}]; build the engine again")

@@ -80,6 +80,7 @@ class Scene:
 
     @property
     def picture(self) -> np.ndarray | None:
+        """What the network saw, uint8 [S, S, 3], sRGB; None where planes came from elsewhere."""
         if callable(self._picture):
             self._picture = self._picture()
         return self._picture
