@@ -21,6 +21,7 @@ from lrm_sdk.camera import Camera
 from lrm_sdk.cuda.compile import compile_cubin, nvrtc_version
 from lrm_sdk.cuda.field import CudaField
 from lrm_sdk.cuda.gpu import GpuDevice
+from lrm_sdk.cuda.layers import DeviceLayers
 from lrm_sdk.cuda.specialization import Specialization
 from lrm_sdk.errors import BackendError
 from lrm_sdk.native import Field, FieldOptions, MeshOptions, RenderOptions
@@ -68,7 +69,7 @@ def on_gpu(index: int, options: FieldOptions, planes: Any, weights: list, biases
     widths = (weights[0].shape[1], *(w.shape[0] for w in weights))
     spec = Specialization.of(options, planes.shape[1:], widths)
     device = GpuDevice(spec, index)
-    return CudaField(device, spec, options, device.upload(planes), weights, biases)
+    return CudaField(DeviceLayers(device, spec, options, weights, biases), device.upload(planes))
 
 
 # -- Checks ------------------------------------------------------------------------------------------

@@ -19,9 +19,18 @@ def frame_subject(
     >>> frame_subject(subject, 0.5, (0, 0, 0)).shape, frame_subject(subject, 0.5, (0, 0, 0), "triposr").shape
     ((34, 34, 3), (32, 32, 3))
     """
-    if framing == "triposr":
-        return _truncated(over_background(_triposr_square(rgba, ratio), background))
-    return over_background(_subject_square(rgba, ratio), background)
+    return composed(subject_square(rgba, ratio, framing), background, framing)
+
+
+def subject_square(rgba: np.ndarray, ratio: float, framing: str) -> np.ndarray:
+    """uint8 [S, S, 4]: the subject as `frame_subject` places it, transparent around."""
+    return _triposr_square(rgba, ratio) if framing == "triposr" else _subject_square(rgba, ratio)
+
+
+def composed(square: np.ndarray, background: tuple[float, ...], framing: str) -> np.ndarray:
+    """float32 [S, S, 3] in [0, 1]: over the background; with framing "triposr" cut off to 8 bits."""
+    rgb = over_background(square, background)
+    return _truncated(rgb) if framing == "triposr" else rgb
 
 
 def padded_square(rgba: np.ndarray, side: int) -> np.ndarray:

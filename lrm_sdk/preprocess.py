@@ -10,7 +10,7 @@ import numpy as np
 
 from lrm_sdk.engine_schema import InputSpec, read_section
 from lrm_sdk.errors import InvalidArgumentError
-from lrm_sdk.framing import frame_subject, over_background, padded_square
+from lrm_sdk.framing import composed, padded_square, subject_square
 from lrm_sdk.images import load_image
 from lrm_sdk.resize import resize
 from lrm_sdk.subject import find_subject
@@ -30,8 +30,30 @@ class Prepared:
     method: str
 
 
+@dataclass(frozen=True, eq=False)
+class Square:
+    """A picture before it is composited and resized: pixels uint8 [S, S, 4], straight alpha.
+
+    framing   of the engine where a subject was framed, else "subject"; see lrm_sdk.framing.composed.
+    method    as in Prepared.
+    """
+
+    pixels: np.ndarray
+    framing: str
+    method: str
+
+
 def prepare(rgba: np.ndarray, spec: InputSpec, *, subject: str = "auto", name: str = "image") -> Prepared:
-    """Finds the subject, centres and scales it, composites it over the model's background, resizes.
+    """`find_square`, composited over the model's background and resized. Raises what that does."""
+    square = find_square(rgba, spec, subject=subject, name=name)
+    rgb = composed(square.pixels, spec.background, square.framing)
+    resized = np.clip(resize(rgb, spec.size, spec.resize), 0, 1)  # cubic weights overshoot
+    tensor = np.ascontiguousarray(resized.transpose(2, 0, 1)[None])
+    return Prepared(tensor, picture_of(tensor), square.method)
+
+
+def find_square(rgba: np.ndarray, spec: InputSpec, *, subject: str, name: str = "image") -> Square:
+    """Finds the subject, centres it in a square and scales that to it.
 
     rgba: uint8 [H, W, 4]. subject: "auto", or "whole" to take the picture as it is (it is padded to
     a square with the background, so that proportions stay: OpenLRM's public code squeezes an oblong
@@ -42,15 +64,15 @@ def prepare(rgba: np.ndarray, spec: InputSpec, *, subject: str = "auto", name: s
         raise InvalidArgumentError(f"subject: expected auto or whole, got {subject!r}")
     rgba = _bounded(rgba)
     if subject == "whole" or spec.foreground_ratio is None:
-        method = "whole"
-        composed = over_background(padded_square(rgba, max(rgba.shape[:2])), spec.background)
-    else:
-        alpha, method = find_subject(rgba, name)
-        cut_out = np.dstack([rgba[..., :3], alpha])
-        composed = frame_subject(cut_out, spec.foreground_ratio, spec.background, spec.framing)
-    resized = np.clip(resize(composed, spec.size, spec.resize), 0, 1)  # cubic weights overshoot
-    tensor = np.ascontiguousarray(resized.transpose(2, 0, 1)[None])
-    return Prepared(tensor, np.rint(255 * resized).astype(np.uint8), method)
+        return Square(padded_square(rgba, max(rgba.shape[:2])), "subject", "whole")
+    alpha, method = find_subject(rgba, name)
+    cut_out = np.dstack([rgba[..., :3], alpha])
+    return Square(subject_square(cut_out, spec.foreground_ratio, spec.framing), spec.framing, method)
+
+
+def picture_of(tensor: np.ndarray) -> np.ndarray:
+    """uint8 [S, S, 3] for eyes: float32 [1, 3, S, S] in [0, 1] as the network sees it."""
+    return np.ascontiguousarray(np.rint(255 * tensor[0]).astype(np.uint8).transpose(1, 2, 0))
 
 
 def prepare_file(path: str | os.PathLike[str], input_section: dict[str, Any]) -> np.ndarray:

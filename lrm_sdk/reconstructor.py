@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from lrm_sdk.backends import GPU_BACKENDS, Network, choose, load_network
+from lrm_sdk.ahead import one_ahead
+from lrm_sdk.backends import GPU_BACKENDS, DeviceNetwork, Network, choose, load_network
 from lrm_sdk.backends.nvidia import find_gpu
 from lrm_sdk.engine import Engine, load_engine
-from lrm_sdk.engine_schema import Manifest
-from lrm_sdk.errors import BackendError, EngineError, InvalidArgumentError, LrmError, OutOfMemoryError
+from lrm_sdk.errors import BackendError, EngineError, LrmError, OutOfMemoryError
 from lrm_sdk.images import ImageSource, load_image, source_name
-from lrm_sdk.native.checks import all_finite, integer
-from lrm_sdk.preprocess import Prepared, prepare
+from lrm_sdk.native.checks import integer
+from lrm_sdk.preprocess import find_square, picture_of, prepare
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
+from lrm_sdk.reconstructor_checks import check_pictures, check_shapes, checked_tensor
 from lrm_sdk.scene import Scene
 from lrm_sdk.tuning import fastest_first, read_record
+
+
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """tensor for the network, on the host or the GPU; picture as Scene takes it; seconds per stage."""
+
+    tensor: Any
+    picture: np.ndarray | Callable[[], np.ndarray]
+    seconds: dict[str, float]
 
 
 class Reconstructor:
@@ -35,6 +46,10 @@ class Reconstructor:
     precision     None: as `lrm tune` found, else the most exact of the engine; or e.g. "float32", "int8"
                   (`lrm info` lists them).
     threads       cores to use; None: all that this process may use.
+    max_device_bytes  bound on device memory, the network's (if it is on the GPU) and all scenes' together;
+                  None: none. What it holds back is an OutOfMemoryError of the call that asks for more.
+    prepare_on_device  composite and resize pictures on the GPU (the subject is found on the CPU); for a
+                  network that is on the GPU.
     check_hashes  compare every file's sha256 when loading (about a second per gigabyte).
 
     Raises EngineError, BackendError, OutOfMemoryError.
@@ -51,8 +66,12 @@ class Reconstructor:
         device: str = "auto",
         precision: str | None = None,
         threads: int | None = None,
+        max_device_bytes: int | None = None,
+        prepare_on_device: bool = False,
         check_hashes: bool = True,
     ) -> None:
+        if max_device_bytes is not None:
+            max_device_bytes = integer("max_device_bytes", max_device_bytes, 1, 2**63 - 1)
         self._threads = None if threads is None else integer("threads", threads, 1, 4096)
         self.engine: Engine = load_engine(engine, check_hashes=check_hashes)
         measured = fastest_first(read_record(self.engine, self._threads))
@@ -64,9 +83,16 @@ class Reconstructor:
         self.device = _field_device(device, self.backend)
         path = self.engine.path(choice.spec.file)
         network = load_network(path, choice.spec, self._threads)
-        _check_shapes(path, network, self.engine.manifest)
+        check_shapes(path, network, self.engine.manifest)
         self._network: Network | None = network
-        self.backend_report = f"{choice.report()}; {network.describe()}; field on {self.device}"
+        if prepare_on_device and (self.device == "cpu" or not isinstance(network, DeviceNetwork)):
+            raise BackendError(
+                f"prepare_on_device: expected a network on the GPU, got {self.backend} with the field on "
+                f"{self.device}; leave it out"
+            )
+        self._prepare_on_device = prepare_on_device
+        field = _prepare_device(self.engine, self.device, network, max_device_bytes)
+        self.backend_report = f"{choice.report()}; {network.describe()}; {field}"
 
     def run(self, image: ImageSource, *, subject: str = "auto", progress: ProgressArgument = None) -> Scene:
         """Reconstructs one picture.
@@ -79,25 +105,42 @@ class Reconstructor:
         Raises ImageError, CancelledError, OutOfMemoryError, BackendError.
         """
         report = ProgressReporter(progress, source_name(image))
-        return self._run(image, subject, report)
+        network = self._open_network()
+        report(0.0)
+        prepared = self._prepare(image, subject)
+        report(0.1)
+        scene = self._scene(network, prepared, report.poll)
+        report(1.0)
+        return scene
+
+    def run_each(
+        self, images: Iterable[ImageSource], *, subject: str = "auto", progress: ProgressArgument = None
+    ) -> Iterator[Scene]:
+        """Reconstructs pictures one after the other, one ahead: while the caller works with a scene, the
+        network runs on the next picture, and the one after that is decoded and prepared.
+
+        images    any iterable, a camera's too; it is iterated over on another thread.
+        progress  called on the caller's thread, with the part of `images` that is done; 0 until the end
+                  where they have no length.
+
+        Raises what `run` does, in the place of the scene that could not be made; nothing comes after it.
+        Leaving the loop early stops the network that runs ahead. Other arguments as for `run`.
+
+        >>> for scene in rec.run_each(["chair.png", "shoe.png"]):     # doctest: +SKIP
+        ...     scene.mesh()          # while the next picture's network runs
+        """
+        check_pictures(images)
+        count = len(images) if isinstance(images, Sized) else None
+        return self._each(
+            self._open_network(), images, count, subject, ProgressReporter(progress, "pictures")
+        )
 
     def run_batch(
         self, images: Iterable[ImageSource], *, subject: str = "auto", progress: ProgressArgument = None
     ) -> list[Scene]:
-        """Reconstructs pictures one after the other; the first error stops it. Arguments as for `run`."""
-        single = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike)
-        if single or not isinstance(images, Iterable) or getattr(images, "ndim", 4) != 4:
-            raise InvalidArgumentError(
-                f"images: expected a list of pictures, got {type(images).__name__}; use run for one picture"
-            )
-        images = list(images)
-        report = ProgressReporter(progress, "pictures")
-        scenes = []
-        for i, image in enumerate(images):
-            part = ProgressReporter(report.part(i / len(images), (i + 1) / len(images)))
-            scenes.append(self._run(image, subject, part))
-        report(1.0)
-        return scenes
+        """`run_each` as a list, so all scenes are in memory at once. The first error stops it."""
+        check_pictures(images)
+        return list(self.run_each(list(images), subject=subject, progress=progress))
 
     def run_prepared(self, image: np.ndarray, *, progress: ProgressArgument = None) -> np.ndarray:
         """The network alone: image float32 [B, 3, S, S], sRGB in [0, 1] -> planes float32 [B, 3, C, H, W].
@@ -105,7 +148,8 @@ class Reconstructor:
         Raises InvalidArgumentError, NotFiniteError, CancelledError, OutOfMemoryError, BackendError.
         """
         report = ProgressReporter(progress)
-        return self._planes(self._open_network(), _checked(image, self.engine.manifest.input.size), report)
+        image = checked_tensor(image, self.engine.manifest.input.size)
+        return self._planes(self._open_network(), image, report.poll)
 
     def close(self) -> None:
         """Frees the network. Scenes already made stay usable, calls that other threads are inside of
@@ -121,32 +165,61 @@ class Reconstructor:
     ) -> None:
         self.close()
 
-    def _run(self, image: ImageSource, subject: str, report: ProgressReporter) -> Scene:
-        network = self._open_network()
-        seconds: dict[str, float] = {}
-        start = time.perf_counter()
+    def _each(
+        self,
+        network: Network,
+        images: Iterable[ImageSource],
+        count: int | None,
+        subject: str,
+        report: ProgressReporter,
+    ) -> Iterator[Scene]:
+        def prepared(poll: Callable[[], None]) -> Iterator[_Ready]:
+            return one_ahead(
+                lambda _: images, lambda image, _: self._prepare(image, subject), wait=lambda done: poll()
+            )
+
         report(0.0)
+        yield from one_ahead(
+            prepared,
+            lambda ready, poll: self._scene(network, ready, poll),
+            wait=lambda done: report(done / count if count else 0.0),
+        )
+        report(1.0)
+
+    def _prepare(self, image: ImageSource, subject: str) -> _Ready:
+        start = time.perf_counter()
         try:
             rgba = load_image(image)
-            seconds["decode"], start = _lap(start)
-            prepared: Prepared = prepare(
-                rgba, self.engine.manifest.input, subject=subject, name=source_name(image)
-            )
+            decoded = time.perf_counter()
+            tensor, picture = self._tensor(rgba, subject, source_name(image))
         except OutOfMemoryError:
             raise
         except MemoryError as error:  # NumPy's, from any step
             raise OutOfMemoryError(
                 f"{source_name(image)}: no memory to prepare it ({error}); scale it down first"
             ) from error
-        seconds["prepare"], start = _lap(start)
-        report(0.1)
-        planes = self._planes(network, prepared.tensor, report)
-        seconds["network"], start = _lap(start)
-        scene = Scene(
-            self.engine, planes[0], picture=prepared.picture, threads=self._threads, device=self.device
-        )
+        seconds = {"decode": decoded - start, "prepare": time.perf_counter() - decoded}
+        return _Ready(tensor, picture, seconds)
+
+    def _tensor(self, rgba: np.ndarray, subject: str, name: str) -> tuple[Any, Any]:
+        spec = self.engine.manifest.input
+        if not self._prepare_on_device:
+            prepared = prepare(rgba, spec, subject=subject, name=name)
+            return prepared.tensor, prepared.picture
+        from lrm_sdk.cuda.stage import gpu_stage
+
+        square = find_square(rgba, spec, subject=subject, name=name)
+        tensor = gpu_stage(self.engine, self.device).prepared(square, spec)
+        return tensor, lambda: picture_of(np.asarray(tensor))
+
+    def _scene(self, network: Network, ready: _Ready, poll: Callable[[], None]) -> Scene:
+        start = time.perf_counter()
+        with self._planes_of_one(network, ready.tensor, poll) as planes:
+            seconds = ready.seconds | {"network": time.perf_counter() - start}
+            scene = Scene(
+                self.engine, planes, picture=ready.picture, threads=self._threads, device=self.device
+            )
         scene.timings = seconds | scene.timings
-        report(1.0)
         return scene
 
     def _open_network(self) -> Network:
@@ -155,15 +228,27 @@ class Reconstructor:
             raise LrmError("this Reconstructor is closed; make a new one")
         return network
 
-    def _planes(self, network: Network, image: np.ndarray, report: ProgressReporter) -> np.ndarray:
-        planes = network.run(np.ascontiguousarray(image), report.poll)
-        expected = (len(image), *self.engine.manifest.triplane.shape)
-        if planes.shape != expected or planes.dtype != np.float32:
+    @contextlib.contextmanager
+    def _planes_of_one(self, network: Network, image: Any, poll: Callable[[], None]) -> Iterator[Any]:
+        """Planes [3, C, H, W] where the field takes them best; on a GPU valid inside only."""
+        if self.device == "cpu" or not isinstance(network, DeviceNetwork):
+            yield self._planes(network, image, poll)[0]
+            return
+        with network.planes_on_device(image, poll) as planes:
+            self._check_planes(planes, self.engine.manifest.triplane.shape)
+            yield planes
+
+    def _planes(self, network: Network, image: np.ndarray, poll: Callable[[], None]) -> np.ndarray:
+        planes = network.run(np.ascontiguousarray(image), poll)
+        self._check_planes(planes, (len(image), *self.engine.manifest.triplane.shape))
+        return planes
+
+    def _check_planes(self, planes: Any, shape: tuple[int, ...]) -> None:
+        if planes.shape != shape or planes.dtype != np.float32:
             raise EngineError(
-                f"{self.engine.folder}: expected planes float32 {list(expected)} from the network, "
+                f"{self.engine.folder}: expected planes float32 {list(shape)} from the network, "
                 f"got {planes.dtype} {list(planes.shape)}; build the engine again"
             )
-        return planes
 
 
 def _field_device(wanted: str, backend: str) -> str:
@@ -176,29 +261,19 @@ def _field_device(wanted: str, backend: str) -> str:
     return "cuda:0"
 
 
-def _checked(image: Any, size: int) -> np.ndarray:
-    """`image` itself if a network of this input size takes it."""
-    if isinstance(image, np.ndarray):
-        got = f"{image.dtype} {list(image.shape)}"
-        if image.dtype == np.float32 and image.shape[1:] == (3, size, size) and len(image) > 0:
-            return all_finite("image", image)
-    else:
-        got = type(image).__name__
-    raise InvalidArgumentError(f"image: expected float32 [B, 3, {size}, {size}], B >= 1, got {got}")
+def _prepare_device(engine: Engine, device: str, network: Network, max_bytes: int | None) -> str:
+    """Loads kernels and weights of a field on a GPU, so that no picture waits for it; what to report."""
+    if device == "cpu":
+        return "field on cpu"
+    from lrm_sdk.cuda.stage import gpu_stage
 
-
-def _check_shapes(path: Path, network: Network, manifest: Manifest) -> None:
-    """What the file declares against engine.json; lengths it leaves open are checked when it runs."""
-    size, planes = manifest.input.size, manifest.triplane.shape
-    pairs = (("image", network.input_shape, (3, size, size)), ("planes", network.output_shape, planes))
-    for name, declared, wanted in pairs:
-        lengths = zip(declared[1:], wanted, strict=False)
-        if len(declared) != 1 + len(wanted) or any(got not in (None, want) for got, want in lengths):
-            expected = ", ".join(map(str, wanted))
-            got = ", ".join("?" if n is None else str(n) for n in declared)
-            raise EngineError(f"{path}: expected {name} [B, {expected}], got [{got}]; build the engine again")
-
-
-def _lap(start: float) -> tuple[float, float]:
-    now = time.perf_counter()
-    return now - start, now
+    left = max_bytes
+    if max_bytes is not None and isinstance(network, DeviceNetwork):
+        left = max_bytes - network.device_bytes
+        if left <= 0:
+            raise OutOfMemoryError(
+                f"max_device_bytes: expected more than the network's {network.device_bytes}, "
+                f"got {max_bytes}; raise it, or take a smaller precision"
+            )
+    bound = "" if left is None else f", at most {left / 1e6:.1f} MB"
+    return f"field on {device}, {gpu_stage(engine, device, left).describe()}{bound}"

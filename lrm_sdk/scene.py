@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from lrm_sdk.camera import Camera
 from lrm_sdk.engine import Engine
 from lrm_sdk.errors import InvalidArgumentError
 from lrm_sdk.mesh import Mesh
-from lrm_sdk.native import Field, FieldOptions, MeshOptions
+from lrm_sdk.native import Field, MeshOptions
 from lrm_sdk.native.checks import float32_array, integer
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
 
@@ -47,11 +47,13 @@ class Frame:
 class Scene:
     """A field made from one picture; any number of threads may use it at once.
 
-    `Reconstructor.run` makes it. Made directly, planes float [3, C, H, W] come from elsewhere:
+    `Reconstructor.run` makes it. Made directly, planes float [3, C, H, W] come from elsewhere, for
+    "cuda:0" also as an array on that GPU (float32, with __cuda_array_interface__):
     raises InvalidArgumentError for a wrong shape, NotFiniteError for NaN and infinity.
 
-    planes    float32 [3, C, H, W]; device arrays of other backends speak DLPack.
-    picture   uint8 [S, S, 3]: what the network saw, or None.
+    planes    float32 [3, C, H, W]: a NumPy array, or on "cuda:0" a copy there, which speaks DLPack;
+              numpy.asarray(scene.planes) is on the host either way.
+    picture   uint8 [S, S, 3]: what the network saw, or None; a function is called on first use.
     timings   seconds per stage, the latest call of each.
     device    "cpu", or "cuda:0": points, pictures and surfaces on that GPU (the `cuda` extra);
               raises BackendError where there is none.
@@ -62,7 +64,7 @@ class Scene:
         engine: Engine,
         planes: Any,
         *,
-        picture: np.ndarray | None = None,
+        picture: np.ndarray | Callable[[], np.ndarray] | None = None,
         threads: int | None = None,
         device: str = "cpu",
     ) -> None:
@@ -71,14 +73,17 @@ class Scene:
                 f"engine: expected an Engine, got {type(engine).__name__}; see load_engine"
             )
         self.engine = engine
-        # A copy: what the caller does to his array must not change the scene.
-        self.planes = float32_array("planes", planes, engine.manifest.triplane.shape).copy()
-        self.picture = picture
+        self._picture = picture
         self.timings: dict[str, float] = {}
         with self.timed("field"):
-            self._field = open_field(
-                device, engine.field_options(threads), self.planes, engine.weights, engine.biases
-            )
+            self.planes, self._field = open_field(device, engine, planes, threads)
+
+    @property
+    def picture(self) -> np.ndarray | None:
+        """What the network saw, uint8 [S, S, 3], sRGB; None where planes came from elsewhere."""
+        if callable(self._picture):
+            self._picture = self._picture()
+        return self._picture
 
     def query(self, points: Any) -> tuple[np.ndarray, np.ndarray]:
         """Density float32 [N] and rgb float32 [N, 3] (sRGB) at points [N, 3], SDK frame.
@@ -238,21 +243,21 @@ class Scene:
 
 
 def open_field(
-    device: str,
-    options: FieldOptions,
-    planes: np.ndarray,
-    weights: Sequence[np.ndarray],
-    biases: Sequence[np.ndarray],
-) -> Field | HostField:
-    """The field on "cpu" or "cuda:N". Raises InvalidArgumentError for another name, BackendError."""
-    if device == "cpu":
-        return Field(options, planes, weights, biases)
-    kind, _, index = str(device).partition(":")
-    if kind != "cuda" or not index.isdecimal():
-        raise InvalidArgumentError(f"device: expected 'cpu' or 'cuda:0', got {device!r}")
-    from lrm_sdk.cuda.host_face import open_gpu_field
+    device: str, engine: Engine, planes: Any, threads: int | None
+) -> tuple[Any, Field | HostField]:
+    """A copy of the planes and the field of them, on "cpu" or "cuda:N".
 
-    return open_gpu_field(int(index), options, planes, weights, biases)
+    Raises InvalidArgumentError for another name, BackendError.
+    """
+    if device == "cpu":
+        # A copy: what the caller does to his array must not change the scene.
+        own = float32_array("planes", planes, engine.manifest.triplane.shape).copy()
+        return own, Field(engine.field_options(threads), own, engine.weights, engine.biases)
+    from lrm_sdk.cuda.stage import gpu_stage
+
+    stage = gpu_stage(engine, device)
+    copy = stage.planes(planes)
+    return copy, stage.field(copy)
 
 
 def _size(size: Any) -> tuple[int, int]:

@@ -10,16 +10,22 @@ and its Network has
                                        poll() is called while it runs and may raise to stop it
     describe() -> str                  one line: library, version, device, threads
     input_shape, output_shape          as the file declares them; None where a length is free
+and one whose planes are on a GPU (a DeviceNetwork) also
+    planes_on_device(image, poll)      a context manager: image [1, 3, S, S] -> [3, C, H, W] in device memory
+                                       with __cuda_array_interface__, valid inside of it; the image is a
+                                       NumPy array or a GpuArray of lrm_sdk.cuda
+    device_bytes                       of device memory that it holds
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -49,6 +55,16 @@ class Network(Protocol):
     def run(self, image: np.ndarray, poll: Callable[[], None]) -> np.ndarray: ...
 
     def describe(self) -> str: ...
+
+
+@runtime_checkable
+class DeviceNetwork(Network, Protocol):
+    @property
+    def device_bytes(self) -> int: ...
+
+    def planes_on_device(
+        self, image: Any, poll: Callable[[], None]
+    ) -> contextlib.AbstractContextManager[Any]: ...
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from lrm_sdk.backends.tensorrt_plans import (
     version_problem,
 )
 from lrm_sdk.backends.tensorrt_slots import Slot
+from lrm_sdk.cuda.array import GpuArray
 from lrm_sdk.engine_schema import NetworkSpec
 from lrm_sdk.errors import BackendError, LrmError, OutOfMemoryError
 
@@ -91,6 +92,10 @@ class TensorRTNetwork:
         self.input_shape: tuple[int | None, ...] = (None, *layout.image)
         self.output_shape: tuple[int | None, ...] = (None, *layout.planes)
 
+    @property
+    def device_bytes(self) -> int:
+        return self._opened.device_bytes
+
     def describe(self) -> str:
         return self._opened.description
 
@@ -102,6 +107,14 @@ class TensorRTNetwork:
         with self._borrowed(poll) as slot:
             planes = [self._run_part(slot, part, poll) for part in parts]
         return planes[0] if len(planes) == 1 else np.concatenate(planes)
+
+    @contextlib.contextmanager
+    def planes_on_device(self, image: np.ndarray | GpuArray, poll: Callable[[], None]) -> Iterator[GpuArray]:
+        """image float32 [1, 3, S, S] in [0, 1] -> float32 [3, C, H, W], which the next run overwrites."""
+        with self._borrowed(poll) as slot:
+            yield run_interruptibly(
+                lambda: slot.run_on_device(image), poll=poll, stop=lambda: None, library="TensorRT"
+            )
 
     def _run_part(self, slot: Slot, image: np.ndarray, poll: Callable[[], None]) -> np.ndarray:
         # What is on the GPU cannot be stopped; it takes a fraction of a second.

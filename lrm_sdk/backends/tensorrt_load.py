@@ -26,11 +26,12 @@ CONTEXTS = 2  # calls that run at the same time; more of them wait
 
 @dataclass(frozen=True)
 class Opened:
-    """keep: what the slots point into."""
+    """device_bytes: of weights, buffers and scratch memory; keep: what the slots point into."""
 
     slots: list[Slot]
     layout: SlotLayout
     description: str
+    device_bytes: int
     keep: tuple[Any, ...]
 
 
@@ -67,12 +68,14 @@ class Plan:
             with contextlib.suppress(SaveError):  # it compiles again at the next start
                 write_atomically(cache, memoryview(kernels.serialize()))
         weights = engine.get_engine_stat(self.trt.EngineStat.TOTAL_WEIGHTS_SIZE)
-        megabytes = (weights + CONTEXTS * size) / 1e6
+        device_bytes = weights + CONTEXTS * size
         description = (
             f"{self.flavour.title} {self.trt.__version__}, {self.gpu.name}, {CONTEXTS} contexts, "
-            f"{megabytes:.0f} MB of device memory, CUDA graphs"
+            f"{device_bytes / 1e6:.0f} MB of device memory, CUDA graphs"
         )
-        return Opened(slots, layout, description, (self.runtime, engine, block, config, kernels))
+        return Opened(
+            slots, layout, description, device_bytes, (self.runtime, engine, block, config, kernels)
+        )
 
     def refused(self, reason: str) -> EngineError:
         """Names the library and the GPU at hand, what the library says, and how to build again."""

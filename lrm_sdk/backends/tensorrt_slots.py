@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lrm_sdk.cuda.array import GpuArray
 from lrm_sdk.errors import BackendError
 
 ALIGNMENT = 256  # bytes; what TensorRT asks of its scratch memory
@@ -67,17 +68,44 @@ class Slot:
         Called in any thread; returns when the planes are on the host.
         """
         layout, batch = self._layout, len(image)
-        self._device.set_current()
-        _host_array(self._pinned_image, (batch, *layout.image))[:] = image
-        size = layout.image_bytes(batch)
-        self._copy(int(self._pinned_image.handle), self._memory, size)
-        self._enqueue(batch)
+        self._compute(image)
         size = layout.planes_bytes(batch)
-        self._copy(self._memory + layout.offsets()[0], int(self._pinned_planes.handle), size)
+        self._copy(self._planes_address, int(self._pinned_planes.handle), size)
         self._stream.sync()
+        self._capture_after_warm_up(batch)
+        return _host_array(self._pinned_planes, (batch, *layout.planes)).copy()
+
+    def run_on_device(self, image: np.ndarray | GpuArray) -> GpuArray:
+        """image float32 [1, 3, S, S], host or device -> planes float32 [3, C, H, W], which the next run
+        overwrites.
+
+        Called in any thread; returns when they are there, so that an error is this network's.
+        """
+        self._compute(image)
+        self._stream.sync()
+        self._capture_after_warm_up(1)
+        size = self._layout.planes_bytes(1)
+        buffer = self._core.Buffer.from_handle(self._planes_address, size)
+        return GpuArray(self._layout.planes, np.float32, buffer, self._stream)
+
+    def _compute(self, image: np.ndarray | GpuArray) -> None:
+        self._device.set_current()
+        size = self._layout.image_bytes(image.shape[0])
+        if isinstance(image, GpuArray):
+            self._stream.wait(image.stream)
+            self._copy(image.pointer, self._memory, size)
+        else:
+            _host_array(self._pinned_image, image.shape)[:] = image
+            self._copy(int(self._pinned_image.handle), self._memory, size)
+        self._enqueue(image.shape[0])
+
+    @property
+    def _planes_address(self) -> int:
+        return self._memory + self._layout.offsets()[0]
+
+    def _capture_after_warm_up(self, batch: int) -> None:
         if self._capture and batch not in self._graphs:
             self._graphs[batch] = self._captured()
-        return _host_array(self._pinned_planes, (batch, *layout.planes)).copy()
 
     def _copy(self, source: int, target: int, size: int) -> None:
         from_handle = self._core.Buffer.from_handle

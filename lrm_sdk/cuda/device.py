@@ -29,6 +29,10 @@ class Device(Protocol):
     def upload(self, array: np.ndarray) -> DeviceArray:
         """A copy of `array`."""
 
+    def copy(self, array: Any) -> DeviceArray:
+        """A copy of another library's array on this device, by its __cuda_array_interface__ (version 3): in
+        order with what the stream it names has been given, and will be."""
+
     def download(self, array: DeviceArray) -> np.ndarray:
         """A copy of `array` on the host, once all work given before is done."""
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from lrm_sdk.cuda.device import Device, DeviceArray, launch_items
+from lrm_sdk.cuda.device import DeviceArray, launch_items
+from lrm_sdk.cuda.layers import DeviceLayers
 from lrm_sdk.cuda.render import block_count, render_job
-from lrm_sdk.cuda.specialization import Specialization, layer_floats, padded_bias, plane_columns
 from lrm_sdk.cuda.surface import DeviceMesh, Extraction
-from lrm_sdk.native.options import CameraParameters, FieldOptions, MeshOptions, RenderOptions
+from lrm_sdk.native.options import CameraParameters, MeshOptions, RenderOptions
 
 THREADS = 128  # of a block that decodes: __launch_bounds__ of the kernels
 FOLD_THREADS = 256
@@ -21,33 +20,22 @@ FOLD_THREADS = 256
 class CudaField:
     """One immutable field in device memory.
 
-    device    with the kernels for `spec` loaded.
-    planes    float32 [3, C, H, W], on the device.
-    weights, biases   as lrm_sdk.native.Field takes them, float32.
+    planes    float32 [3, C, H, W], on the device of `layers`; not needed afterwards.
 
     Results are device arrays. Frames and units are those of lrm.h.
     """
 
-    def __init__(
-        self,
-        device: Device,
-        spec: Specialization,
-        options: FieldOptions,
-        planes: DeviceArray,
-        weights: Sequence[np.ndarray],
-        biases: Sequence[np.ndarray | None],
-    ) -> None:
-        self.device = device
-        self.spec = spec
-        self.options = options
-        self._layers = device.upload(layer_floats(weights, biases, spec))
-        columns = device.upload(plane_columns(weights[0], spec, options.reduction))
-        bias = device.upload(padded_bias(biases[0], spec.hidden))
+    def __init__(self, layers: DeviceLayers, planes: DeviceArray) -> None:
+        self.device = device = layers.device
+        self.spec = spec = layers.spec
+        self.options = layers.options
+        self._layers, self._to_native = layers.layers, layers.to_native
         self._planes = device.empty(spec.folded_shape, np.float32)
         self._lattice: DeviceArray | None = None
-        self._to_native = device.upload(np.linalg.inv(np.float64(options.native_to_sdk))[:3])
         groups = math.prod(spec.folded_shape) // 4
-        self._launch("lrm_fold_planes", groups, FOLD_THREADS, planes, columns, bias, self._planes)
+        self._launch(
+            "lrm_fold_planes", groups, FOLD_THREADS, planes, layers.columns, layers.bias, self._planes
+        )
 
     def query(self, points: DeviceArray) -> tuple[DeviceArray, DeviceArray]:
         """Density float32 [N] and rgb float32 [N, 3] at points float32 [N, 3], SDK frame, N >= 1."""

@@ -2,70 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from lrm_sdk.cuda.array import GpuArray, copy_memory
 from lrm_sdk.cuda.compile import PIP_EXTRA, cached_cubin
 from lrm_sdk.cuda.specialization import Specialization
 from lrm_sdk.errors import BackendError, OutOfMemoryError
 
 
-class GpuArray:
-    """C-contiguous device memory; freed, in the stream's order, when nothing refers to it any more.
-
-    Speaks DLPack and __cuda_array_interface__ (version 3): torch.from_dlpack(a), cupy.asarray(a).
-    """
-
-    def __init__(self, shape: tuple[int, ...], dtype: Any, buffer: Any, stream: Any) -> None:
-        self.shape = shape
-        self.dtype = np.dtype(dtype)
-        self._buffer = buffer
-        self._stream = stream
-
-    @property
-    def pointer(self) -> int:
-        return int(self._buffer.handle)
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        return {
-            "shape": self.shape,
-            "typestr": self.dtype.str,
-            "data": (self.pointer, False),
-            "strides": None,
-            "stream": int(self._stream.handle),
-            "version": 3,
-        }
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        device_type, device_id = self._buffer.__dlpack_device__()
-        return int(device_type), int(device_id)
-
-    def __dlpack__(self, *, stream: int | None = None, **options: Any) -> Any:
-        from cuda.core.utils import StridedMemoryView
-
-        view = StridedMemoryView.from_buffer(self._buffer, self.shape, dtype=self.dtype)
-        self._stream.sync()  # whatever stream the consumer uses, the values are there
-        return view.__dlpack__(stream=stream, **options)
-
-
 class GpuDevice:
     """The kernels for one field, loaded on one GPU, and a stream of its own or the caller's.
 
-    index    of the GPU, as CUDA numbers them.
-    stream   an object with __cuda_stream__ (torch, CuPy, cuda.core), or None for a new one.
+    index      of the GPU, as CUDA numbers them.
+    stream     an object with __cuda_stream__ (torch, CuPy, cuda.core), or None for a new one.
+    max_bytes  bound on all arrays together; None: none.
 
     Calls from several threads are put in order. Raises BackendError without packages, driver or GPU.
     """
 
-    def __init__(self, spec: Specialization, index: int = 0, stream: Any = None) -> None:
+    def __init__(
+        self, spec: Specialization, index: int = 0, stream: Any = None, max_bytes: int | None = None
+    ) -> None:
         self._device = open_device(index)
         self._device.set_current()
         self._stream = self._device.create_stream(stream)
         self._module = _load(spec, self.arch)
+        self._max_bytes = max_bytes
+        self._memory = open_pool(index, max_bytes)
         self._kernels: dict[str, Any] = {}
         self._lock = threading.RLock()
 
@@ -84,11 +53,12 @@ class GpuDevice:
         with self._lock:
             self._device.set_current()
             try:
-                buffer = self._device.allocate(size, stream=self._stream)
+                buffer = self._memory.allocate(size, stream=self._stream)
             except Exception as error:
                 if "OUT_OF_MEMORY" in str(error):
+                    bound = f" within max_device_bytes={self._max_bytes}" if self._max_bytes else ""
                     raise OutOfMemoryError(
-                        f"no device memory for {size} bytes; ask for less, or free what others hold"
+                        f"no device memory for {size} bytes{bound}; ask for less, or free what others hold"
                     ) from error
                 raise BackendError(f"device memory cannot be had: {error}") from error
         return GpuArray(tuple(shape), dtype, buffer, self._stream)
@@ -97,19 +67,24 @@ class GpuDevice:
         array = np.asarray(array, order="C")
         copy = self.empty(array.shape, array.dtype)
         # From pageable memory: the driver has read the array when this returns.
-        self._copy("cuMemcpyHtoDAsync", copy.pointer, array.ctypes.data, array.nbytes)
+        with self._lock:
+            copy_memory("cuMemcpyHtoDAsync", copy.pointer, array.ctypes.data, array.nbytes, self._stream)
+        return copy
+
+    def copy(self, array: Any) -> GpuArray:
+        interface = array.__cuda_array_interface__
+        copy = self.empty(tuple(interface["shape"]), interface["typestr"])
+        with self._lock, self._ordered_with(interface.get("stream")):
+            copy_memory("cuMemcpyDtoDAsync", copy.pointer, interface["data"][0], copy.nbytes, self._stream)
         return copy
 
     def download(self, array: Any) -> np.ndarray:
-        host = np.zeros(array.shape, array.dtype)
-        self._copy("cuMemcpyDtoHAsync", host.ctypes.data, array.pointer, host.nbytes)
-        self._stream.sync()
-        return host
+        return np.asarray(array)
 
     def fill(self, array: Any, byte: int) -> None:
         with self._lock:
             self._device.set_current()
-            array._buffer.fill(byte, stream=self._stream)
+            array.fill(byte)
 
     def launch(
         self, kernel: str, blocks: int, threads: int, *arguments: Any, cooperative: bool = False
@@ -123,16 +98,25 @@ class GpuDevice:
                 self._kernels[kernel] = self._module.get_kernel(kernel)
             launch(self._stream, LaunchConfig(grid=blocks, block=threads), self._kernels[kernel], *values)
 
-    def _copy(self, function: str, target: int, source: int, size: int) -> None:
-        from cuda.bindings import driver
+    @contextlib.contextmanager
+    def _ordered_with(self, handle: int | None) -> Iterator[None]:
+        """Work given meanwhile comes after what the stream `handle` has now, and before what it gets later.
 
-        if size == 0:
-            return
-        with self._lock:
-            self._device.set_current()
-            (status,) = getattr(driver, function)(target, source, size, int(self._stream.handle))
-        if int(status) != 0:
-            raise BackendError(f"{function}: {status}; the GPU reports an error of this or an earlier call")
+        None, of the __cuda_array_interface__: its owner orders nothing, so the work ends here.
+        """
+        from cuda.core import Stream
+
+        self._device.set_current()
+        theirs = None if handle is None else Stream.from_handle(handle)
+        if theirs is not None:
+            self._stream.wait(theirs)
+        try:
+            yield
+        finally:
+            if theirs is not None:
+                theirs.wait(self._stream)
+            else:
+                self._stream.sync()
 
 
 def open_device(index: int) -> Any:
@@ -149,6 +133,25 @@ def open_device(index: int) -> Any:
         raise BackendError(
             f"cuda:{index}: no NVIDIA driver, or no such GPU ({error}); use device='cpu'"
         ) from error
+
+
+def open_pool(index: int, max_bytes: int | None) -> Any:
+    """A cuda.core memory resource: what is freed stays there for the next call of any size.
+
+    Raises BackendError where the GPU has no memory pools.
+    """
+    from cuda.bindings import driver
+    from cuda.core import DeviceMemoryResource, DeviceMemoryResourceOptions
+
+    try:
+        pool = DeviceMemoryResource(index, DeviceMemoryResourceOptions(max_size=max_bytes or 0))
+    except Exception as error:  # its classes are not documented
+        raise BackendError(
+            f"cuda:{index}: no pool of device memory can be made ({error}); use device='cpu'"
+        ) from error
+    threshold = driver.CUmemPool_attribute.CU_MEMPOOL_ATTR_RELEASE_THRESHOLD
+    driver.cuMemPoolSetAttribute(pool.handle, threshold, driver.cuuint64_t(2**64 - 1))
+    return pool
 
 
 def _load(spec: Specialization, arch: str) -> Any:

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from lrm_sdk.cuda.device import Device
 from lrm_sdk.cuda.field import CudaField
-from lrm_sdk.cuda.gpu import GpuDevice
-from lrm_sdk.cuda.specialization import Specialization
 from lrm_sdk.errors import CancelledError, InvalidArgumentError, OutOfMemoryError
 from lrm_sdk.native import Field, MeshArrays
 from lrm_sdk.native.checks import all_finite, float32_array, integer
-from lrm_sdk.native.options import CameraParameters, FieldOptions, MeshOptions, RenderOptions
+from lrm_sdk.native.options import CameraParameters, MeshOptions, RenderOptions
 from lrm_sdk.native.progress import Progress, asks_to_stop
 
 
 class HostField:
-    """What Scene uses when its field is on a GPU. Raises what lrm_sdk.native.Field does.
+    """What Scene uses when its field is on a GPU; `GpuStage.field` makes it. Raises what
+    lrm_sdk.native.Field does.
 
-    device   with the kernels for `spec` loaded.
+    judge   a field of the same options on the CPU stage, which says what is wrong with arguments.
     """
 
-    def __init__(
-        self,
-        device: Device,
-        spec: Specialization,
-        options: FieldOptions,
-        planes: np.ndarray,
-        weights: Sequence[np.ndarray],
-        biases: Sequence[np.ndarray | None],
-    ) -> None:
-        all_finite("planes", planes)
-        # liblrm judges values: layers, frame and radius here, cameras and render options later.
-        self._judge = Field(options, np.zeros_like(planes[:, :, :2, :2]), weights, biases)
-        self.field = CudaField(device, spec, options, device.upload(planes), weights, biases)
-        self._device = device
+    def __init__(self, field: CudaField, judge: Field) -> None:
+        self.field = field
+        self._judge = judge
+        self._device = field.device
 
     def query(self, points: Any) -> tuple[np.ndarray, np.ndarray]:
         points = all_finite("points", float32_array("points", points, ("N", 3)))
@@ -79,23 +66,6 @@ class HostField:
         small = {**vars(camera), "width": 1, "height": 1}
         camera.to_c()
         self._judge.render(CameraParameters(**small), options)
-
-
-def open_gpu_field(
-    index: int,
-    options: FieldOptions,
-    planes: np.ndarray,
-    weights: Sequence[np.ndarray],
-    biases: Sequence[np.ndarray | None],
-) -> HostField:
-    """On GPU `index`. The kernels are compiled on first use, about ten seconds, and kept on disk.
-
-    Raises BackendError without packages, driver or GPU.
-    """
-    widths = (weights[0].shape[1], *(weight.shape[0] for weight in weights))
-    channels, height, width = planes.shape[1:]
-    spec = Specialization.of(options, (channels, height, width), widths)
-    return HostField(GpuDevice(spec, index), spec, options, planes, weights, biases)
 
 
 def _with_progress(progress: Progress | None, work: Any) -> Any:

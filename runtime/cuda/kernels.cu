@@ -1,7 +1,9 @@
 // All kernels in one translation unit; the LRM_... macros of field.cuh come before it.
 #include "density_grid.cu"
+#include "finite.cu"
 #include "fold_planes.cu"
 #include "occupancy.cu"
+#include "prepare.cu"
 #include "query.cu"
 #include "render.cu"
 #include "scan.cu"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lrm_sdk.cuda.field import CudaField
+from lrm_sdk.cuda.layers import DeviceLayers
 from lrm_sdk.cuda.specialization import Specialization
 from lrm_sdk.native import Field, FieldOptions
 from tests.cuda.host_device import HostDevice
@@ -23,6 +24,6 @@ def both(field: Parameters, **overrides) -> tuple[CudaField, Field]:
     spec = Specialization.of(options, field.planes.shape[1:], field.spec.widths)
     device = HostDevice(spec)
     planes = device.upload(field.planes)
-    cuda = CudaField(device, spec, options, planes, field.weights, field.biases)
+    cuda = CudaField(DeviceLayers(device, spec, options, field.weights, field.biases), planes)
     planes.view(np.uint8)[:] = 0xFF  # the field keeps nothing of the caller's
     return cuda, Field(options, field.planes, field.weights, field.biases)

@@ -45,6 +45,9 @@ class HostDevice:
         copy[...] = array
         return copy
 
+    def copy(self, array: np.ndarray) -> np.ndarray:
+        return self.upload(array)
+
     def download(self, array: np.ndarray) -> np.ndarray:
         return array.copy()
 
@@ -53,15 +56,20 @@ class HostDevice:
 
     def launch(self, kernel: str, blocks: int, threads: int, *arguments, cooperative: bool = False) -> None:
         assert blocks > 0 and 0 < threads <= 1024
-        values = [as_c(argument) for argument in arguments]
-        pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
         self.launches.append((kernel, *arguments))
-        getattr(self.library, f"launch_{kernel}")(blocks, threads, int(cooperative), pointers)
+        run_kernel(self.library, kernel, blocks, threads, *arguments, cooperative=cooperative)
+
+
+def run_kernel(library: ctypes.CDLL, kernel: str, blocks: int, threads: int, *arguments, cooperative=False):
+    """Arguments are arrays, addresses, None and NumPy scalars."""
+    values = [as_c(argument) for argument in arguments]
+    pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
+    getattr(library, f"launch_{kernel}")(blocks, threads, int(cooperative), pointers)
 
 
 def as_c(argument):
-    if argument is None:
-        return ctypes.c_void_p(None)
+    if argument is None or type(argument) is int:
+        return ctypes.c_void_p(argument)
     if isinstance(argument, np.ndarray):
         assert argument.flags.c_contiguous
         return ctypes.c_void_p(argument.ctypes.data)

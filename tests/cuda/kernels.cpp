@@ -2,9 +2,12 @@
 #include "kernels.cu"
 
 LRM_EXPORT_KERNEL(lrm_density_grid)
+LRM_EXPORT_KERNEL(lrm_find_not_finite)
 LRM_EXPORT_KERNEL(lrm_fold_planes)
 LRM_EXPORT_KERNEL(lrm_lattice_cells)
 LRM_EXPORT_KERNEL(lrm_lattice_nodes)
+LRM_EXPORT_KERNEL(lrm_prepare_columns)
+LRM_EXPORT_KERNEL(lrm_prepare_rows)
 LRM_EXPORT_KERNEL(lrm_query)
 LRM_EXPORT_KERNEL(lrm_render)
 LRM_EXPORT_KERNEL(lrm_scan_offsets)

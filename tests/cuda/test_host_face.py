@@ -10,9 +10,9 @@ from lrm_sdk.cuda import gpu
 from lrm_sdk.cuda.compile import SHARED_HEADERS, kernel_folder
 from lrm_sdk.cuda.host_face import HostField
 from lrm_sdk.cuda.specialization import Specialization
+from lrm_sdk.cuda.stage import GpuStage, device_index
 from lrm_sdk.errors import BackendError, CancelledError, InvalidArgumentError, NotFiniteError
-from lrm_sdk.native import CameraParameters, Field, FieldOptions, MeshOptions, RenderOptions
-from lrm_sdk.scene import open_field
+from lrm_sdk.native import CameraParameters, Field, MeshOptions, RenderOptions
 from tests.cuda.fields import options_of
 from tests.cuda.host_device import HostDevice
 from tests.runtime import fields
@@ -23,8 +23,9 @@ def pair() -> tuple[HostField, Field]:
     field = fields.ball_field(size=16)
     options = options_of(field)
     spec = Specialization.of(options, field.planes.shape[1:], field.spec.widths)
-    numbers = (options, field.planes, field.weights, field.biases)
-    return HostField(HostDevice(spec), spec, *numbers), Field(*numbers)
+    stage = GpuStage(HostDevice(spec), spec, options, field.weights, field.biases)
+    native = Field(options, field.planes, field.weights, field.biases)
+    return stage.field(stage.planes(field.planes)), native
 
 
 def test_results_are_numpy_arrays_of_the_native_shapes(pair):
@@ -71,20 +72,23 @@ def test_progress_and_cancelling(pair):
         pair[0].mesh(MeshOptions(12, 10.0), lambda fraction: True)
 
 
-def test_planes_must_be_finite():
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_planes_must_be_finite(bad):
     field = fields.ball_field(size=4)
     options = options_of(field)
     spec = Specialization.of(options, field.planes.shape[1:], field.spec.widths)
+    stage = GpuStage(HostDevice(spec), spec, options, field.weights, field.biases)
+    stage.field(stage.planes(field.planes))
     planes = field.planes.copy()
-    planes[2, 1, 3, 0] = np.inf
+    planes[2, 1, 3, 0] = bad
     with pytest.raises(NotFiniteError, match="planes"):
-        HostField(HostDevice(spec), spec, options, planes, field.weights, field.biases)
+        stage.field(stage.planes(planes))
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda", "cuda:x", "cuda:-1", ""])
 def test_devices_are_named(device):
     with pytest.raises(InvalidArgumentError, match="device: expected 'cpu' or 'cuda:0'"):
-        open_field(device, FieldOptions(), np.zeros((3, 2, 4, 4), np.float32), [np.zeros((4, 6))], [None])
+        device_index(device)
 
 
 def test_without_driver_the_error_says_so():

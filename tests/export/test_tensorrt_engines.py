@@ -110,7 +110,7 @@ def test_planes_are_those_of_onnxruntime(engine, precision, bound):
     with Reconstructor(engine, backend="onnxruntime") as rec:
         planes = rec.run(PICTURE).planes
     with Reconstructor(engine, backend="tensorrt-rtx", precision=precision) as rec:
-        mine = rec.run(PICTURE).planes
+        mine = np.asarray(rec.run(PICTURE).planes)
     assert np.linalg.norm(mine - planes) <= bound * np.linalg.norm(planes)
 
 

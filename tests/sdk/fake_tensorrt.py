@@ -1,7 +1,6 @@
-"""TensorRT and cuda.core in plain Python: enough to see what the backend asks of them, and in what order.
+"""TensorRT in plain Python on the GPU of fake_cuda.py: enough to see what the backend asks of it.
 
-"Device" memory is host memory; work on a stream happens when it is synchronised, so that whoever reads too
-early reads zeros. The network is planes[b] = sum(image[b]) * (1, 2, 3, ...).
+The network is planes[b] = sum(image[b]) * (1, 2, 3, ...), unless a Machine has another one.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ import math
 import types
 
 import numpy as np
+
+from tests.sdk.fake_cuda import Cuda
 
 IMAGE, PLANES, MAX_BATCH, SCRATCH = (3, 8, 8), (3, 4, 2, 2), 3, 1000
 
@@ -26,38 +27,19 @@ def _floats(address: int, shape: tuple[int, ...]) -> np.ndarray:
     return np.ctypeslib.as_array((ctypes.c_float * math.prod(shape)).from_address(address)).reshape(shape)
 
 
-class Machine:
-    """One machine with a GPU: what happened on it (`calls`) and what it should do wrong."""
+class Machine(Cuda):
+    """One machine with a GPU and TensorRT: what happened on it (`calls`) and what it should do wrong."""
 
     def __init__(self, version: str = "1.7.1.116") -> None:
-        self.calls: list[tuple] = []
-        self.blocks: list[np.ndarray] = []
-        self.streams: dict[int, Stream] = {}
+        super().__init__()
         self.version = version
-        self.broken: set[str] = set()
+        self.image, self.planes, self.network = IMAGE, PLANES, expected_planes
         self.stripped = -1
         self.inputs = ("image", "planes")
 
-    def names(self) -> list[str]:
-        return [call[0] for call in self.calls]
-
-    def allocate(self, size: int) -> int:
-        """A block with a wall behind it."""
-        if "memory" in self.broken:
-            raise RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: no memory")
-        self.blocks.append(np.zeros(size + 512, np.uint8))
-        address = self.blocks[-1].ctypes.data
-        return address + -address % 256
-
     def modules(self, package: str) -> dict[str, types.ModuleType]:
         """For sys.modules."""
-        core = types.ModuleType("cuda.core")
-        core.Device = lambda index: Device(self)
-        core.Buffer = Buffer
-        core.LegacyPinnedMemoryResource = lambda: types.SimpleNamespace(
-            allocate=lambda size: Buffer(self.allocate(size), size)
-        )
-        return {"cuda.core": core, package: self._package(package)}
+        return {"cuda.core": self.core(), package: self._package(package)}
 
     def _package(self, name: str) -> types.ModuleType:
         trt = types.ModuleType(name)
@@ -89,82 +71,6 @@ class Logger:
         pass
 
 
-class Buffer:
-    def __init__(self, handle: int, size: int) -> None:
-        self.handle, self.size = handle, size
-
-    @staticmethod
-    def from_handle(address: int, size: int) -> Buffer:
-        return Buffer(address, size)
-
-    def copy_to(self, target: Buffer, *, stream: Stream) -> None:
-        assert self.size == target.size
-        stream.add(lambda: ctypes.memmove(target.handle, self.handle, self.size))
-
-
-class Device:
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.default_stream = Stream(machine)
-
-    def set_current(self) -> None:
-        self.machine.calls.append(("set_current",))
-
-    def sync(self) -> None:
-        pass
-
-    def allocate(self, size: int, *, stream: Stream) -> Buffer:
-        self.machine.calls.append(("allocate", size))
-        return Buffer(self.machine.allocate(size), size)
-
-    def create_stream(self) -> Stream:
-        return Stream(self.machine)
-
-
-class Stream:
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.work: list = []
-        self.recording: list | None = None
-        self.handle = 1 + len(machine.streams)
-        machine.streams[self.handle] = self
-
-    def add(self, job) -> None:
-        (self.work if self.recording is None else self.recording).append(job)
-
-    def sync(self) -> None:
-        for job in self.work:
-            job()
-        self.work.clear()
-
-    def create_graph_builder(self) -> GraphBuilder:
-        return GraphBuilder(self)
-
-
-class GraphBuilder:
-    """Also the graph itself."""
-
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
-
-    def begin_building(self, mode: str) -> GraphBuilder:
-        assert mode == "thread_local"
-        self.stream.recording = []
-        return self
-
-    def end_building(self) -> GraphBuilder:
-        self.jobs, self.stream.recording = self.stream.recording, None
-        self.stream.machine.calls.append(("captured",))
-        return self
-
-    def complete(self) -> GraphBuilder:
-        return self
-
-    def launch(self, stream: Stream) -> None:
-        stream.machine.calls.append(("launch",))
-        stream.work.extend(self.jobs)
-
-
 class Runtime:
     def __init__(self, machine: Machine, logger: Logger) -> None:
         self.machine, self.logger = machine, logger
@@ -192,10 +98,10 @@ class Engine:
         return types.SimpleNamespace(name="FLOAT")
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        return (-1, *(IMAGE if name == "image" else PLANES))
+        return (-1, *(self.machine.image if name == "image" else self.machine.planes))
 
     def get_tensor_profile_shape(self, name: str, index: int) -> list[tuple[int, ...]]:
-        return [(1, *IMAGE), (1, *IMAGE), (MAX_BATCH, *IMAGE)]
+        return [(batch, *self.machine.image) for batch in (1, 1, MAX_BATCH)]
 
     def get_engine_stat(self, stat: enum.Enum) -> int:
         return 5_000_000 if stat.name == "TOTAL_WEIGHTS_SIZE" else self.machine.stripped
@@ -253,7 +159,8 @@ class Context:
         def work() -> None:
             ctypes.memset(self.scratch, 0xFF, SCRATCH)
             image = _floats(self.addresses["image"], shape)
-            _floats(self.addresses["planes"], (shape[0], *PLANES))[:] = expected_planes(image)
+            planes = _floats(self.addresses["planes"], (shape[0], *self.machine.planes))
+            planes[:] = self.machine.network(image)
 
         self.machine.streams[handle].add(work)
         return True

@@ -339,25 +339,39 @@ def test_report_says_what_runs(rec, engine_folder):
 
 def test_a_gpu_gets_the_field(engine_folder, monkeypatch):
     """A CPU's field stands in for the GPU's, which tests/cuda compares with it."""
-    import lrm_sdk.cuda.host_face
+    import lrm_sdk.cuda.stage
     import lrm_sdk.reconstructor
     from lrm_sdk.native import Field
 
     opened = []
 
-    def open_gpu_field(index: int, *field: Any) -> Field:
-        opened.append(index)
-        return Field(*field)
+    class Stage:
+        def __init__(self, engine: Any) -> None:
+            self.engine = engine
+
+        def planes(self, given: Any) -> np.ndarray:
+            return given.copy()
+
+        def field(self, planes: np.ndarray) -> Field:
+            return Field(self.engine.field_options(), planes, self.engine.weights, self.engine.biases)
+
+        def describe(self) -> str:
+            return "1.0 MB of weights"
+
+    def gpu_stage(engine: Any, device: str, max_bytes: int | None = None) -> Stage:
+        opened.append((device, max_bytes))
+        return Stage(engine)
 
     monkeypatch.setattr(lrm_sdk.reconstructor, "find_gpu", lambda: Gpu("Test GPU", (9, 0)))
-    monkeypatch.setattr(lrm_sdk.cuda.host_face, "open_gpu_field", open_gpu_field)
-    with Reconstructor(engine_folder, device="cuda:0") as one:
-        assert one.device == "cuda:0" and "field on cuda:0" in one.backend_report
+    monkeypatch.setattr(lrm_sdk.cuda.stage, "gpu_stage", gpu_stage)
+    with Reconstructor(engine_folder, device="cuda:0", max_device_bytes=10**7) as one:
+        assert one.device == "cuda:0"
+        assert one.backend_report.endswith("field on cuda:0, 1.0 MB of weights, at most 10.0 MB")
         one.run(ball_picture()).mesh(resolution=16)
     with Reconstructor(engine_folder) as other:  # the network has no GPU form
         assert other.device == "cpu"
         other.run(ball_picture())
-    assert opened == [0]
+    assert opened == [("cuda:0", 10**7), ("cuda:0", None)]
 
 
 def network(backend: str, precision: str) -> NetworkSpec:

@@ -1,0 +1,117 @@
+"""All that the scenes of one engine share on one GPU: kernels, weights, a stream and its memory."""
+
+from __future__ import annotations
+
+import math
+import threading
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lrm_sdk.cuda.array import checked_interface, is_device_array
+from lrm_sdk.cuda.device import Device, DeviceArray
+from lrm_sdk.cuda.field import CudaField
+from lrm_sdk.cuda.gpu import GpuDevice
+from lrm_sdk.cuda.host_face import HostField
+from lrm_sdk.cuda.layers import DeviceLayers
+from lrm_sdk.cuda.prepare import prepare_on_device
+from lrm_sdk.cuda.specialization import Specialization
+from lrm_sdk.engine import Engine
+from lrm_sdk.engine_schema import InputSpec
+from lrm_sdk.errors import InvalidArgumentError, NotFiniteError
+from lrm_sdk.native import Field
+from lrm_sdk.native.checks import float32_array
+from lrm_sdk.native.options import FieldOptions
+from lrm_sdk.preprocess import Square
+
+CHECK_BLOCKS, CHECK_THREADS = 64, 256
+
+_stages: weakref.WeakKeyDictionary[Engine, dict[str, GpuStage]] = weakref.WeakKeyDictionary()
+_opening = threading.Lock()
+
+
+class GpuStage:
+    """device: with the kernels for `spec` loaded. weights, biases: as lrm_sdk.native.Field takes them.
+
+    Raises InvalidArgumentError, OutOfMemoryError.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        spec: Specialization,
+        options: FieldOptions,
+        weights: Sequence[np.ndarray],
+        biases: Sequence[np.ndarray | None],
+    ) -> None:
+        self.spec = spec
+        # liblrm judges values: layers, frame and radius here, cameras and render options later.
+        self._judge = Field(options, np.zeros((3, spec.plane_shape[0], 2, 2), np.float32), weights, biases)
+        self._device = device
+        self._layers = DeviceLayers(device, spec, options, weights, biases)
+
+    def planes(self, given: Any) -> DeviceArray:
+        """A copy of planes [3, C, H, W] on the device: of an array there (float32), or any on the host.
+
+        Raises InvalidArgumentError, OutOfMemoryError.
+        """
+        shape = (3, *self.spec.plane_shape)
+        if is_device_array(given):
+            checked_interface("planes", given, shape, np.float32)
+            return self._device.copy(given)
+        return self._device.upload(float32_array("planes", given, shape))
+
+    def prepared(self, square: Square, spec: InputSpec) -> DeviceArray:
+        """A network's input, float32 [1, 3, S, S] on the device. Raises OutOfMemoryError."""
+        return prepare_on_device(self._device, square, spec)
+
+    def field(self, planes: DeviceArray) -> HostField:
+        """Raises NotFiniteError for NaN and infinity, OutOfMemoryError."""
+        self._check_finite(planes)
+        return HostField(CudaField(self._layers, planes), self._judge)
+
+    def describe(self) -> str:
+        """What it takes, e.g. "0.3 MB of weights, 5.4 MB a scene"."""
+        layers = (self._layers.layers, self._layers.columns, self._layers.bias)
+        weights = 4 * sum(math.prod(array.shape) for array in layers)
+        scene = 4 * (3 * math.prod(self.spec.plane_shape) + math.prod(self.spec.folded_shape))
+        return f"{weights / 1e6:.1f} MB of weights, {scene / 1e6:.1f} MB a scene"
+
+    def _check_finite(self, planes: DeviceArray) -> None:
+        bad = self._device.upload(np.zeros(1, np.int32))
+        count = np.int64(math.prod(planes.shape))
+        self._device.launch("lrm_find_not_finite", CHECK_BLOCKS, CHECK_THREADS, planes, count, bad)
+        if self._device.download(bad)[0]:
+            raise NotFiniteError("planes: expected finite numbers, got NaN or infinity")
+
+
+def gpu_stage(engine: Engine, device: str, max_bytes: int | None = None) -> GpuStage:
+    """The engine's stage on "cuda:N", made at the first call; kernels are compiled in about ten seconds
+    then, and kept on disk.
+
+    max_bytes   bound on its arrays together, set by the first call; None: none.
+
+    Raises InvalidArgumentError for another name, BackendError without packages, driver or GPU,
+    OutOfMemoryError.
+    """
+    index = device_index(device)
+    with _opening:
+        stages = _stages.setdefault(engine, {})
+        if device not in stages:
+            field = engine.manifest.field
+            channels, height, width = engine.manifest.triplane.shape[1:]
+            options = engine.field_options()
+            spec = Specialization.of(options, (channels, height, width), field.widths)
+            gpu = GpuDevice(spec, index, max_bytes=max_bytes)
+            stages[device] = GpuStage(gpu, spec, options, engine.weights, engine.biases)
+        return stages[device]
+
+
+def device_index(device: str) -> int:
+    """N of "cuda:N". Raises InvalidArgumentError."""
+    kind, _, index = str(device).partition(":")
+    if kind != "cuda" or not index.isdecimal():
+        raise InvalidArgumentError(f"device: expected 'cpu' or 'cuda:0', got {device!r}")
+    return int(index)
