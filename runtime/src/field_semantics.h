@@ -120,13 +120,18 @@ LRM_HOST_DEVICE typename Math::Real color_value(typename Math::Real raw, float w
 // off by 5/255, six none above 1/255.
 constexpr float lattice_margin_per_curvature = 6.0f / 8.0f;
 
-// Absolute second difference at node i of n along an axis; on the border, where a neighbour is
-// missing, that of the next node inwards. `value` is the node's, `stride` leads to the next one.
-LRM_HOST_DEVICE float node_bend(const float* value, int i, int n, long long stride) {
+// Second difference at node i of n along an axis; on the border, where a neighbour is missing, that
+// of the next node inwards. `value` is the node's, `stride` leads to the next one.
+LRM_HOST_DEVICE float node_second_difference(const float* value, int i, int n, long long stride) {
   const int middle = i < 1 ? 1 : (i > n - 2 ? n - 2 : i);
   value += (middle - i) * stride;
-  const float bend = value[-stride] - 2.0f * value[0] + value[stride];
-  return bend < 0.0f ? -bend : bend;
+  return value[-stride] - 2.0f * value[0] + value[stride];
+}
+
+// Its absolute value.
+LRM_HOST_DEVICE float node_bend(const float* value, int i, int n, long long stride) {
+  const float difference = node_second_difference(value, i, n, stride);
+  return difference < 0.0f ? -difference : difference;
 }
 
 // -- Rays -----------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 #include "lattice.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 
 #include "field.h"
 #include "field_semantics.h"
@@ -9,44 +11,43 @@
 namespace lrm {
 namespace {
 
-class Nodes {
- public:
-  explicit Nodes(const Lattice& lattice)
-      : raw_(lattice.raw), count_(static_cast<std::size_t>(lattice.nodes())) {}
+// As lattice_margin_per_curvature, for the concave part alone: eight times the estimate. On a
+// fitted field of TripoSR's size, from nine sides, six times left a pixel that was off by 1.3/255,
+// eight none above 0.3/255.
+constexpr float margin_per_bulge = 8.0f / 8.0f;
 
-  // Sum over the axes of the absolute second difference at a node.
-  float curvature(std::size_t x, std::size_t y, std::size_t z) const {
-    const float* value = &raw_[index(x, y, z)];
-    const int n = static_cast<int>(count_);
-    const auto stride = static_cast<long long>(count_);
-    float sum = node_bend(value, static_cast<int>(x), n, stride * stride);
-    sum += node_bend(value, static_cast<int>(y), n, stride);
-    sum += node_bend(value, static_cast<int>(z), n, 1);
-    return sum;
-  }
+using At = std::array<std::size_t, 3>;
 
-  std::size_t index(std::size_t x, std::size_t y, std::size_t z) const {
-    return (x * count_ + y) * count_ + z;
-  }
-
- private:
-  const std::vector<float>& raw_;
-  std::size_t count_;
-};
-
-std::vector<float> node_curvature(const Lattice& lattice) {
-  const Nodes nodes(lattice);
+template <class Visit>  // visit(index, node)
+void for_nodes(const Lattice& lattice, const Visit& visit) {
   const auto n = static_cast<std::size_t>(lattice.nodes());
-  std::vector<float> curvature(lattice.raw.size());
+  std::size_t index = 0;
   for (std::size_t x = 0; x < n; ++x) {
     for (std::size_t y = 0; y < n; ++y) {
-      for (std::size_t z = 0; z < n; ++z) {
-        curvature[nodes.index(x, y, z)] = nodes.curvature(x, y, z);
-      }
+      for (std::size_t z = 0; z < n; ++z) visit(index++, At{x, y, z});
     }
   }
-  return curvature;
 }
+
+// Second differences at the nodes, summed over the axes: their absolute values, and those of the
+// negative ones alone.
+struct NodeCurvature {
+  std::vector<float> bends, bulges;
+
+  explicit NodeCurvature(const Lattice& lattice)
+      : bends(lattice.raw.size()), bulges(lattice.raw.size()) {
+    const int n = lattice.nodes();
+    const long long strides[3] = {static_cast<long long>(n) * n, n, 1};
+    for_nodes(lattice, [&](std::size_t node, const At& at) {
+      for (std::size_t axis = 0; axis < 3; ++axis) {
+        const float difference = node_second_difference(
+            &lattice.raw[node], static_cast<int>(at[axis]), n, strides[axis]);
+        bends[node] += std::abs(difference);
+        bulges[node] += std::max(-difference, 0.0f);
+      }
+    });
+  }
+};
 
 // Cells from nodes: the largest of the eight corners.
 std::vector<float> corner_maximum(const std::vector<float>& nodes, int cells) {
@@ -86,10 +87,14 @@ Lattice make_lattice(const Field& field, const Progress& progress) {
   lattice.raw.resize(nodes * nodes * nodes);
   field.grid(static_cast<double>(lattice.extent), lattice.nodes(), false, lattice.raw.data(),
              progress.part(0.0f, 0.5f));
-  lattice.margin = corner_maximum(node_curvature(lattice), lattice.cells);
-  for (float& margin : lattice.margin) margin *= lattice_margin_per_curvature;
-  lattice.bound = corner_maximum(lattice.raw, lattice.cells);
-  for (std::size_t i = 0; i < lattice.bound.size(); ++i) lattice.bound[i] += lattice.margin[i];
+  const NodeCurvature curvature(lattice);
+  lattice.margin = corner_maximum(curvature.bends, lattice.cells);
+  lattice.highest = corner_maximum(lattice.raw, lattice.cells);
+  lattice.bound = corner_maximum(curvature.bulges, lattice.cells);
+  for (std::size_t i = 0; i < lattice.bound.size(); ++i) {
+    lattice.margin[i] *= lattice_margin_per_curvature;
+    lattice.bound[i] = lattice.highest[i] + margin_per_bulge * lattice.bound[i];
+  }
   refine_lattice(field, lattice, progress.part(0.5f, 1.0f));
   return lattice;
 }

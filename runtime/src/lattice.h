@@ -17,10 +17,11 @@ struct Lattice {
   int cells = 0;  // per axis; nodes = cells + 1
   float extent = 0.0f;
   float spacing = 0.0f;
-  std::vector<float> raw;     // [nodes, nodes, nodes]
+  std::vector<float> raw;      // [nodes, nodes, nodes]
   std::vector<float> margin;   // [cells, cells, cells] how far off interpolation may be, estimated
   std::vector<float> highest;  // [cells, cells, cells] largest corner
-  std::vector<float> bound;    // [cells, cells, cells] that and how far values may bulge above it
+  std::vector<float> bound;    // [cells, cells, cells] that, and how far values may bulge above it:
+                               // only where they are concave, unlike what `margin` allows for
   std::vector<std::int32_t> block;  // [cells, cells, cells] the refined cell's place, or -1
   std::vector<float> octant_bound;  // [blocks, 2, 2, 2] the same for each octant
 
