@@ -19,7 +19,8 @@ def markdown(report: dict[str, Any]) -> str:
         capability = ".".join(map(str, facts["compute_capability"]))
         lines += [
             f"Compute capability {capability}, {facts['multiprocessors']} SMs, "
-            f"{facts['clock_khz'] / 1e6:g} GHz, {facts['memory_bus_bits']} bits of memory at {facts['memory_clock_khz'] / 1e6:g} GHz.",
+            f"{facts['clock_khz'] / 1e6:g} GHz, {facts['memory_bus_bits']} bits of memory "
+            f"at {facts['memory_clock_khz'] / 1e6:g} GHz.",
             "",
         ]
     bars = [

@@ -76,7 +76,7 @@ def test_the_chair_is_the_one_that_pytorch_reads():
 
 
 def test_peaks_of_an_h100():
-    """NVIDIA's data sheet of the SXM5 board: 67 TFLOP/s, 989 TFLOP/s on tensor cores at 1.83 GHz, 3.35 TB/s."""
+    """NVIDIA's data sheet, SXM5: 67 TFLOP/s, 989 TFLOP/s on tensor cores at 1.83 GHz, 3.35 TB/s."""
     peak = roofline.peaks(H100)
     assert peak["float32"] == pytest.approx(67e12, rel=0.01)
     assert peak["float16"] == pytest.approx(989e12 * 1.98 / 1.83, rel=0.01)
@@ -167,7 +167,7 @@ def made_up() -> dict:
         "device": H100,
         "checks": {"differences": {"lrm": {"density": 2e-6}}, "bounds": {"density": 1e-4}, "failed": []},
         "stages": {"times": times, "points_per_second": 5e8, "roofline": line, "render_psnr_db": 70.0},
-        "pytorch": {"torch": "2.13", baselines.ORIGINAL: original, "eager float16": {"error": "out of memory"}},
+        "pytorch": {baselines.ORIGINAL: original, "eager float16": {"error": "out of memory"}},
         "networks": {"tensorrt float16": ROAD, "tensorrt-rtx float16": {"skipped": "not installed"}},
         "torch network": {"torch.compile float16": {"median_ms": 8.0, "p95_ms": 9.0}},
         "sanitizer": {"memcheck": {"passed": True, "summary": "ERROR SUMMARY: 0 errors"}},
@@ -194,7 +194,7 @@ def test_table():
     assert "| memcheck | pass | ERROR SUMMARY: 0 errors |" in text
 
 
-@pytest.mark.parametrize("part", [name for name in gpu_check.PARTS])
+@pytest.mark.parametrize("part", list(gpu_check.PARTS))
 @pytest.mark.parametrize("state", ["absent", "skipped", "error"])
 def test_a_table_without_one_part(part, state):
     parts = made_up()
