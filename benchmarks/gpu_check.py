@@ -177,7 +177,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_arguments()
-    from lrm_sdk.cuda.gpu import open_device
+    from lrm_sdk.backends.nvidia import open_device
     from lrm_sdk.errors import BackendError
 
     try:

@@ -82,7 +82,7 @@ class Reconstructor:
         self.backend, self.precision = choice.spec.backend, choice.spec.precision
         self.device = _field_device(device, self.backend)
         path = self.engine.path(choice.spec.file)
-        network = load_network(path, choice.spec, self._threads)
+        network = load_network(path, choice, self._threads)
         check_shapes(path, network, self.engine.manifest)
         self._network: Network | None = network
         if prepare_on_device and (self.device == "cpu" or not isinstance(network, DeviceNetwork)):

@@ -5,6 +5,7 @@ The engine is built here, from a checkpoint folder; without one from a TripoSR o
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from collections.abc import Callable
@@ -87,10 +88,12 @@ def _exported(checkpoint: Path, folder: Path) -> Path:
 def _road(onnx: Path, engine: Path, backend: str, precision: str, device: str) -> dict[str, Any]:
     from export.build_engine import BuildOptions, build_engine
     from lrm_sdk import Reconstructor
-    from lrm_sdk.backends import backend_module
+    from lrm_sdk.backends import GPU_TWINS, backend_module
     from lrm_sdk.verify import verify_loaded
 
-    missing = backend_module(backend).available(None)
+    on_gpu = backend in GPU_TWINS and device != "cpu"
+    module = importlib.import_module(GPU_TWINS[backend]) if on_gpu else backend_module(backend)
+    missing = module.available(None)
     if missing is not None:
         return {"skipped": missing}
     build_engine(engine, onnx=onnx, options=BuildOptions((backend,), (precision,)))

@@ -32,7 +32,7 @@ OPERATIONS_PER_CLOCK = {
 
 def device_facts(index: int) -> dict[str, Any]:
     """Name, architecture and clocks of a GPU, for `peaks` and the report."""
-    from lrm_sdk.cuda.gpu import open_device
+    from lrm_sdk.backends.nvidia import open_device
 
     device = open_device(index)
     properties = device.properties
