@@ -42,7 +42,7 @@ class Reconstructor:
     backend       "auto": the fastest by `lrm tune`, else the best of `BACKENDS`; or a backend by name.
                   `backend_report` says what was chosen and why.
     device        "cpu"; "cuda:0": the field on that GPU (the `cuda` extra), the network too if the engine
-                  has one for it; "auto": the field where the network runs.
+                  has one for it or ONNX Runtime can run there; "auto": the field where the network runs.
     precision     None: as `lrm tune` found, else the most exact of the engine; or e.g. "float32", "int8"
                   (`lrm info` lists them).
     threads       cores to use; None: all that this process may use.
