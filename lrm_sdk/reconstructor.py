@@ -42,7 +42,7 @@ class Reconstructor:
     backend       "auto": the fastest by `lrm tune`, else the best of `BACKENDS`; or a backend by name.
                   `backend_report` says what was chosen and why.
     device        "cpu"; "cuda:0": the field on that GPU (the `cuda` extra), the network too if the engine
-                  has one for it; "auto": the field where the network runs.
+                  has one for it or ONNX Runtime can run there; "auto": the field where the network runs.
     precision     None: as `lrm tune` found, else the most exact of the engine; or e.g. "float32", "int8"
                   (`lrm info` lists them).
     threads       cores to use; None: all that this process may use.
@@ -82,7 +82,7 @@ class Reconstructor:
         self.backend, self.precision = choice.spec.backend, choice.spec.precision
         self.device = _field_device(device, self.backend)
         path = self.engine.path(choice.spec.file)
-        network = load_network(path, choice.spec, self._threads)
+        network = load_network(path, choice, self._threads)
         check_shapes(path, network, self.engine.manifest)
         self._network: Network | None = network
         if prepare_on_device and (self.device == "cpu" or not isinstance(network, DeviceNetwork)):

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -40,6 +40,9 @@ BACKENDS = {
     "onnxruntime": "lrm_sdk.backends.onnxruntime",
 }
 GPU_BACKENDS = ("tensorrt", "tensorrt-rtx")
+# Those that run on a GPU too, with device="cuda:0".
+GPU_TWINS = {"onnxruntime": "lrm_sdk.backends.onnxruntime_gpu"}
+ON_GPU = " on cuda:0"
 DEVICES = ("auto", "cpu", "cuda:0")
 # Most exact first.
 PRECISIONS = ("float32", "float16", "bfloat16", "int8", "int8-dynamic", "int8-static")
@@ -69,15 +72,19 @@ class DeviceNetwork(Network, Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """The network to load, and why others were passed over: lines of (what, reason)."""
+    """The network to load, and why others were passed over: lines of (what, reason).
+
+    on_gpu    whether a network that can run on either, ONNX Runtime's, is to run on the GPU.
+    """
 
     spec: NetworkSpec
     passed_over: tuple[tuple[str, str], ...]
     seconds: float | None = None  # by `lrm tune`
+    on_gpu: bool = False
 
     def report(self) -> str:
         """E.g. "onnxruntime float32; passed over: coreml float16 (this version has no such backend)"."""
-        chosen = f"{self.spec.backend} {self.spec.precision}"
+        chosen = f"{self.spec.backend} {self.spec.precision}" + (ON_GPU if self.on_gpu else "")
         if self.seconds is not None:
             chosen += f", the fastest by lrm tune ({self.seconds:.3g} s)"
         if not self.passed_over:
@@ -113,18 +120,37 @@ def choose(
     passed_over: list[tuple[str, str]] = []
     measured = {(name, kind): seconds for name, kind, seconds in fastest}
     order = list(measured)
-    for spec in sorted(networks, key=lambda spec: _rank(spec, order)):
-        why = _unwanted(spec, backend, device, precision) or unavailable(spec)
+    for spec, on_gpu in _candidates(sorted(networks, key=lambda spec: _rank(spec, order)), backend, device):
+        why = _unwanted(spec, backend, device, precision)
+        why = why or (_unavailable_twin(spec) if on_gpu else unavailable(spec))
         if why is None:
-            return Choice(spec, tuple(passed_over), measured.get((spec.backend, spec.precision)))
-        passed_over.append((f"{spec.backend} {spec.precision}", why))
+            seconds = None if on_gpu else measured.get((spec.backend, spec.precision))
+            return Choice(spec, tuple(passed_over), seconds, on_gpu)
+        passed_over.append((f"{spec.backend} {spec.precision}" + (ON_GPU if on_gpu else ""), why))
     listed = "; ".join(f"{what}: {why}" for what, why in passed_over)
     raise BackendError(f"no network of this engine can be run here: {listed}")
 
 
-def load_network(path: Path, spec: NetworkSpec, threads: int | None) -> Network:
-    network: Network = backend_module(spec.backend).load(path, threads)
+def load_network(path: Path, choice: Choice, threads: int | None) -> Network:
+    name = choice.spec.backend
+    module = importlib.import_module(GPU_TWINS[name]) if choice.on_gpu else backend_module(name)
+    network: Network = module.load(path, threads)
     return network
+
+
+def _candidates(
+    networks: Sequence[NetworkSpec], backend: str, device: str
+) -> Iterator[tuple[NetworkSpec, bool]]:
+    """(network, on the GPU by its backend's twin), best first. On "cuda:0" those on the GPU go before those
+    on the CPU; a twin that was asked for by name does not fall back to the CPU."""
+    if device != "cuda:0":
+        yield from ((spec, False) for spec in networks)
+        return
+    yield from ((spec, False) for spec in networks if spec.backend in GPU_BACKENDS)
+    yield from ((spec, True) for spec in networks if spec.backend in GPU_TWINS)
+    for spec in networks:
+        if spec.backend not in GPU_BACKENDS and not (spec.backend == backend and backend in GPU_TWINS):
+            yield spec, False
 
 
 def _rank(spec: NetworkSpec, measured: list[tuple[str, str]]) -> tuple[int, int, int]:
@@ -152,4 +178,9 @@ def unavailable(spec: NetworkSpec) -> str | None:
     if spec.backend not in BACKENDS:
         return "this version has no such backend"
     reason: str | None = backend_module(spec.backend).available(spec)
+    return reason
+
+
+def _unavailable_twin(spec: NetworkSpec) -> str | None:
+    reason: str | None = importlib.import_module(GPU_TWINS[spec.backend]).available(spec)
     return reason

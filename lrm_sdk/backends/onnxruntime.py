@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,15 @@ def load(path: Path, threads: int | None) -> OnnxNetwork:
         raise BackendError(
             f"onnxruntime cannot be imported ({error}); pip install 'lrm-sdk[{PIP_EXTRA}]'"
         ) from error
+    options = session_options(threads)
+    session = open_session(path, options, ["CPUExecutionProvider"])
+    used = options.intra_op_num_threads
+    return OnnxNetwork(session, f"onnxruntime {onnxruntime.__version__}, CPU, {used} threads")
+
+
+def session_options(threads: int | None) -> Any:
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
     options.log_severity_level = 4  # fatal only: every other problem comes as an exception
@@ -43,10 +52,15 @@ def load(path: Path, threads: int | None) -> OnnxNetwork:
     # One block planned for all tensors takes more than what is allocated and freed as it goes: 0.4 GB
     # of TripoSR's 2.7.
     options.enable_mem_pattern = False
+    return options
+
+
+def open_session(path: Path, options: Any, providers: Sequence[Any]) -> Any:
+    """Raises EngineError, OutOfMemoryError."""
+    import onnxruntime
+
     try:
-        session = onnxruntime.InferenceSession(
-            os.fspath(path), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(os.fspath(path), sess_options=options, providers=providers)
     except Exception as error:  # its exceptions share no base class
         if is_out_of_memory(error):
             raise OutOfMemoryError(
@@ -56,8 +70,7 @@ def load(path: Path, threads: int | None) -> OnnxNetwork:
             f"{path}: ONNX Runtime cannot load it ({first_line(error)}); build the engine again"
         ) from error
     _check_interface(path, session)
-    threads = options.intra_op_num_threads
-    return OnnxNetwork(session, f"onnxruntime {onnxruntime.__version__}, CPU, {threads} threads")
+    return session
 
 
 def _check_interface(path: Path, session: Any) -> None:
@@ -70,7 +83,7 @@ def _check_interface(path: Path, session: Any) -> None:
         )
 
 
-def _shape(value: Any) -> tuple[int | None, ...]:
+def shape_of(value: Any) -> tuple[int | None, ...]:
     return tuple(n if isinstance(n, int) else None for n in value.shape)
 
 
@@ -80,8 +93,8 @@ class OnnxNetwork:
     def __init__(self, session: Any, description: str) -> None:
         self._session = session
         self._description = description
-        self.input_shape = _shape(session.get_inputs()[0])
-        self.output_shape = _shape(session.get_outputs()[0])
+        self.input_shape = shape_of(session.get_inputs()[0])
+        self.output_shape = shape_of(session.get_outputs()[0])
 
     def describe(self) -> str:
         return self._description

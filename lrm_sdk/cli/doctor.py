@@ -8,7 +8,7 @@ import platform
 from importlib import metadata
 
 from lrm_sdk import __version__, native
-from lrm_sdk.backends import BACKENDS, backend_module
+from lrm_sdk.backends import BACKENDS, backend_module, onnxruntime_gpu
 from lrm_sdk.backends.cores import usable_cores
 from lrm_sdk.errors import LrmError
 
@@ -43,6 +43,8 @@ def main(args: argparse.Namespace) -> int:
         why = backend_module(name).available(None)
         runs = runs or why is None
         rows.append((name, _version(DISTRIBUTIONS.get(name, name)) if why is None else why))
+    why = onnxruntime_gpu.available(None)
+    rows.append(("onnxruntime, GPU", onnxruntime_gpu.PROVIDER if why is None else why))
     for name, (purpose, how) in OPTIONAL.items():
         version = _version(DISTRIBUTIONS.get(name, name))
         rows.append((name, f"{version} ({purpose})" if version else f"not installed; for {purpose}: {how}"))

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from lrm_sdk.backends.nvidia import open_device
 from lrm_sdk.cuda.array import GpuArray, copy_memory
-from lrm_sdk.cuda.compile import PIP_EXTRA, cached_cubin
+from lrm_sdk.cuda.compile import cached_cubin
 from lrm_sdk.cuda.specialization import Specialization
 from lrm_sdk.errors import BackendError, OutOfMemoryError
 
@@ -117,22 +118,6 @@ class GpuDevice:
                 theirs.wait(self._stream)
             else:
                 self._stream.sync()
-
-
-def open_device(index: int) -> Any:
-    """The cuda.core device. Raises BackendError saying what is missing."""
-    try:
-        from cuda.core import Device
-    except ImportError as error:
-        raise BackendError(
-            f"cuda.core cannot be imported ({error}); pip install 'lrm-sdk[{PIP_EXTRA}]'"
-        ) from error
-    try:
-        return Device(index)
-    except Exception as error:  # no driver, no GPU, no such index: classes of several packages
-        raise BackendError(
-            f"cuda:{index}: no NVIDIA driver, or no such GPU ({error}); use device='cpu'"
-        ) from error
 
 
 def open_pool(index: int, max_bytes: int | None) -> Any:

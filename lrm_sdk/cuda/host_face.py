@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from lrm_sdk.cuda.field import CudaField
-from lrm_sdk.errors import CancelledError, InvalidArgumentError, OutOfMemoryError
+from lrm_sdk.errors import CancelledError, EmptySurfaceError, OutOfMemoryError
 from lrm_sdk.native import Field, MeshArrays
 from lrm_sdk.native.checks import all_finite, float32_array, integer
 from lrm_sdk.native.options import CameraParameters, MeshOptions, RenderOptions
@@ -49,9 +51,7 @@ class HostField:
 
     def mesh(self, options: MeshOptions | None = None, progress: Progress | None = None) -> MeshArrays:
         options = options or MeshOptions()
-        options.to_c()  # types and whole numbers
-        if not 0 < options.threshold < np.inf:
-            raise InvalidArgumentError(f"threshold: expected a number > 0, got {options.threshold}")
+        self._check_mesh(options)
         mesh = _with_progress(progress, lambda: self.field.mesh(options))
         down = self._device.download
         return MeshArrays(
@@ -60,6 +60,12 @@ class HostField:
             None if mesh.normals is None else down(mesh.normals),
             None if mesh.colors is None else down(mesh.colors),
         )
+
+    def _check_mesh(self, options: MeshOptions) -> None:
+        """By one cell of a small field on the CPU stage."""
+        options.to_c()
+        with contextlib.suppress(EmptySurfaceError):
+            self._judge.mesh(replace(options, resolution=2, max_bytes=0))
 
     def _check_render(self, camera: CameraParameters, options: RenderOptions) -> None:
         """By one pixel of a small field on the CPU stage, which raises what is wrong."""

@@ -18,6 +18,7 @@ BLOCK_CELLS = 8  # block_cells of surface.cuh
 BLOCK_ROWS = (BLOCK_CELLS + 1) ** 2
 BLOCK_NODES = (BLOCK_CELLS + 1) ** 3
 THREADS = 128
+RANGE_POINTS = 129  # per axis, of what an error tells
 
 JOB = np.dtype(
     [
@@ -142,8 +143,8 @@ class Extraction:
         wanted = slots * BLOCK_NODES * 4
         if limit and wanted > limit:
             raise OutOfMemoryError(
-                f"max_bytes: expected at least {wanted} for the surface's densities, got {limit}; "
-                "raise it or lower the resolution"
+                f"max_bytes: expected to stay within {limit} bytes, needs at least {wanted}; "
+                "raise max_bytes or lower the resolution"
             )
         return self.device.empty((slots, BLOCK_NODES), np.float32)
 
@@ -195,10 +196,22 @@ class Extraction:
     def _raise_empty(self) -> None:
         closer = ", or look closer with a smaller seed_stride or with exhaustive"
         advice = "" if self.options.exhaustive else closer
+        lowest, highest = self._density_range()
         raise EmptySurfaceError(
             f"no surface: expected densities on both sides of the threshold {self.options.threshold:g}, got "
-            f"none; choose another threshold within density_grid's values{advice}"
+            f"{lowest:g} to {highest:g}; choose a threshold between these{advice}"
         )
+
+    def _density_range(self) -> tuple[float, float]:
+        """On the grid, or on a coarser one in its place."""
+        points = min(self.options.resolution, RANGE_POINTS)
+        values = self.device.empty((points,) * 3, np.float32)
+        self._launch(
+            "lrm_density_grid", points**3, *self.field, np.float64(self.record["half"]), np.int32(points),
+            np.int64(0), np.int64(points**3), np.int32(1), values,
+        )  # fmt: skip
+        density = self.device.download(values)
+        return float(density.min()), float(density.max())
 
     def _claimed_count(self) -> int:
         return int(self.device.download(self.count)[0])

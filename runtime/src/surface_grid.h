@@ -13,8 +13,6 @@ namespace lrm {
 constexpr float padding_value = -std::numeric_limits<float>::infinity();
 
 struct SurfaceGrid : GridShape {
-  double cell_size() const { return 2.0 * half / (points - 1); }
-
   std::uint64_t index(int x, int y, int z) const {
     const auto s = static_cast<std::uint64_t>(side());
     return (static_cast<std::uint64_t>(x) * s + static_cast<std::uint64_t>(y)) * s +

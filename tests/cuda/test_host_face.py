@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+
 import numpy as np
 import pytest
 
+from lrm_sdk.backends import nvidia
 from lrm_sdk.camera import Camera
-from lrm_sdk.cuda import gpu
 from lrm_sdk.cuda.compile import SHARED_HEADERS, kernel_folder
 from lrm_sdk.cuda.host_face import HostField
 from lrm_sdk.cuda.specialization import Specialization
 from lrm_sdk.cuda.stage import GpuStage, device_index
-from lrm_sdk.errors import BackendError, CancelledError, InvalidArgumentError, NotFiniteError
+from lrm_sdk.errors import (
+    BackendError,
+    CancelledError,
+    EmptySurfaceError,
+    InvalidArgumentError,
+    NotFiniteError,
+)
 from lrm_sdk.native import CameraParameters, Field, MeshOptions, RenderOptions
 from tests.cuda.fields import options_of
 from tests.cuda.host_device import HostDevice
 from tests.runtime import fields
+from tests.runtime.compilers import tool
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +74,43 @@ def test_bad_arguments_are_refused_as_the_cpu_stage_refuses_them(pair, call):
     assert errors[0] is errors[1]
 
 
+SAME_TEXT = {
+    "resolution": lambda field: field.density_grid(1),
+    "threshold": lambda field: field.mesh(MeshOptions(8, -1.0)),
+    "threshold NaN": lambda field: field.mesh(MeshOptions(8, float("nan"))),
+    "mesh resolution": lambda field: field.mesh(MeshOptions(1)),
+    "samples": BAD_CALLS["samples"],
+    "pose": BAD_CALLS["pose"],
+    "cancelled": lambda field: field.mesh(MeshOptions(12, 10.0), lambda fraction: True),
+    "raised": lambda field: field.mesh(MeshOptions(12, 10.0), lambda fraction: 1 / 0),
+    "empty": lambda field: field.mesh(MeshOptions(12, 1e6, exhaustive=True)),
+    "empty, coarse": lambda field: field.mesh(MeshOptions(12, 1e6, seed_stride=1)),
+    "max_bytes": lambda field: field.mesh(MeshOptions(24, 10.0, max_bytes=1000)),
+}
+
+
+@pytest.mark.parametrize("call", SAME_TEXT.values(), ids=SAME_TEXT)
+def test_errors_say_what_the_cpu_stage_says(pair, call):
+    """The same words; densities and needs are each stage's own numbers."""
+    errors = []
+    for field in pair:
+        with pytest.raises(Exception) as caught:
+            call(field)
+        errors.append(
+            (caught.type, re.split(r"(?:got|needs at least) [\d.e+-]+(?: to [\d.e+-]+)?", str(caught.value)))
+        )
+    assert errors[0] == errors[1]
+
+
+def test_an_empty_surface_tells_the_range(pair):
+    ranges = []
+    for field in pair:
+        with pytest.raises(EmptySurfaceError) as caught:
+            field.mesh(MeshOptions(12, 1e6, exhaustive=True))
+        ranges.append([float(x) for x in re.findall(r"got (\S+) to (\S+);", str(caught.value))[0]])
+    assert ranges[0] == pytest.approx(ranges[1], rel=1e-4)
+
+
 def test_progress_and_cancelling(pair):
     seen: list[float] = []
     pair[0].density_grid(5, seen.append)
@@ -96,13 +143,24 @@ def test_without_driver_the_error_says_so():
     try:
         core.Device(0)
     except Exception:
-        with pytest.raises(BackendError, match="cuda:0: no NVIDIA driver, or no such GPU"):
-            gpu.open_device(0)
+        with pytest.raises(BackendError, match=r"no NVIDIA driver; install|cuda:0: no GPU") as raised:
+            nvidia.open_device(0)
+        assert str(raised.value) == nvidia.find_gpu()
     else:
-        assert gpu.open_device(0).name
+        assert nvidia.open_device(0).name == nvidia.find_gpu().name
 
 
 def test_the_package_brings_every_source():
     """What CMake installs beside the kernels is what they include."""
     text = (kernel_folder() / "CMakeLists.txt").read_text()
     assert all(f"src/{name}" in text for name in SHARED_HEADERS)
+
+
+def test_the_package_brings_both_headers(tmp_path):
+    """What the configured build would install under scikit-build-core."""
+    command = [tool("CMAKE", "cmake"), "-S", str(kernel_folder()), "-B", str(tmp_path), "-DSKBUILD=2"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    script = (tmp_path / "cmake_install.cmake").read_text()
+    for name in ("include/lrm.h", "include/lrm_cuda.h", "cuda/kernels.cu", "cuda/surface.cuh"):
+        assert f"/runtime/{name}" in script and (kernel_folder() / name).is_file()

@@ -161,7 +161,7 @@ def test_no_surface_and_no_room():
     cuda, _ = both(fields.ball_field(size=16))
     with pytest.raises(EmptySurfaceError, match="threshold 1e\\+06"):
         cuda.mesh(MeshOptions(resolution=12, threshold=1e6))
-    with pytest.raises(OutOfMemoryError, match="max_bytes: expected at least"):
+    with pytest.raises(OutOfMemoryError, match="max_bytes: expected to stay within 1000 bytes"):
         cuda.mesh(MeshOptions(resolution=24, threshold=10.0, max_bytes=1000))
 
 

@@ -123,10 +123,10 @@ class GpuExtraction {
     if (options_.max_bytes != 0 && wanted > options_.max_bytes) {
       throw Error(
           LRM_ERROR_OUT_OF_MEMORY,
-          "options.max_bytes: expected at least %llu for the surface's densities, got %llu; "
-          "raise it or lower the resolution",
-          static_cast<unsigned long long>(wanted),
-          static_cast<unsigned long long>(options_.max_bytes));
+          "max_bytes: expected to stay within %llu bytes, needs at least %llu; raise max_bytes or "
+          "lower the resolution",
+          static_cast<unsigned long long>(options_.max_bytes),
+          static_cast<unsigned long long>(wanted));
     }
     values_ = DeviceArray<float>();  // before the new ones, so that both need not fit
     values_ = DeviceArray<float>(stream_, nodes);

@@ -1,0 +1,118 @@
+"""Every kernel against the CPU stage: random fields of the three families, planes, points, pictures and
+grids of odd sizes, outputs poisoned before the kernels write them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.gpu.fields import FAMILIES, OpenDevice, Poisoned, random_field
+from lrm_sdk.camera import Camera
+from lrm_sdk.cuda.field import CudaField
+from lrm_sdk.native import Field, MeshOptions, RenderOptions
+
+# Largest differences allowed: densities relative to the largest one, colours, pixels; faces (a count:
+# rounding may put a node on the other side of the threshold), grid edges, normals, colours.
+BOUNDS = {
+    "density": 1e-4, "rgb": 1e-4, "pixel exhaustive": 1e-3, "pixel": 1 / 255,
+    "faces": 20, "vertex": 1e-2, "normal": 1e-2, "color": 1e-2,
+}  # fmt: skip
+PLANES = (37, 53)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    points: int = 100_003
+    grid: int = 33
+    picture: tuple[int, int] = (131, 97)
+    samples: int = 128
+    # Prime intervals: no grid line lies on a border of texels, where normals are one side's or the other's.
+    mesh: int = 62
+
+
+# For compute-sanitizer, under which a kernel takes a hundred times as long, and for the tests.
+SMALL = Sizes(points=301, grid=7, picture=(17, 9), samples=24, mesh=30)
+
+
+def check_families(open_device: OpenDevice, sizes: Sizes) -> dict[str, Any]:
+    """{"differences": {family: {what: value}}, "failed": ["family what", ...]}."""
+    found = {name: differences(name, open_device, sizes) for name in FAMILIES}
+    failed = [
+        f"{name} {what}"
+        for name, row in found.items()
+        for what, value in row.items()
+        if not value <= BOUNDS[what]
+    ]
+    return {"differences": found, "bounds": BOUNDS, "failed": failed}
+
+
+def differences(name: str, open_device: OpenDevice, sizes: Sizes) -> dict[str, float]:
+    """What each kernel is off by, in the units of BOUNDS."""
+    numbers = random_field(name, PLANES)
+    cuda: Any = numbers.on_device(lambda spec: Poisoned(open_device(spec)))
+    native, down, radius = numbers.native(), cuda.device.download, numbers.options.radius
+    points = np.random.default_rng(1).uniform(-1.3 * radius, 1.3 * radius, (sizes.points, 3))
+    points = points.astype(np.float32)
+    density, rgb = (down(a) for a in cuda.query(cuda.device.upload(points)))
+    expected, expected_rgb = native.query(points)
+    grid, expected_grid = down(cuda.density_grid(sizes.grid)), native.density_grid(sizes.grid)
+    found = {
+        "density": max(relative(density, expected), relative(grid, expected_grid)),
+        "rgb": float(np.abs(rgb - expected_rgb).max()),
+    }
+    camera = Camera.orbit(30, 20, distance=2.6).parameters(*sizes.picture)
+    wanted = native.render(camera, RenderOptions(sample_count=sizes.samples, exhaustive=True))
+    for label, exhaustive in (("pixel exhaustive", True), ("pixel", False)):
+        got = cuda.render(camera, RenderOptions(sample_count=sizes.samples, exhaustive=exhaustive))
+        found[label] = max(float(np.abs(down(a) - b).max()) for a, b in zip(got[:2], wanted[:2], strict=True))
+    threshold = clear_threshold(native.density_grid(sizes.mesh))
+    return found | mesh_differences(cuda, native, MeshOptions(sizes.mesh, threshold, exhaustive=True))
+
+
+def clear_threshold(density: np.ndarray) -> float:
+    """In the widest gap between densities of the middle third: rounding puts no node on its other side."""
+    values = np.sort(density[density > 0])
+    values = values[len(values) // 3 : 2 * len(values) // 3]
+    widest = int(np.argmax(np.diff(values)))
+    return float(values[widest] + values[widest + 1]) / 2
+
+
+def relative(got: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(got - expected).max() / expected.max())
+
+
+def mesh_differences(cuda: CudaField, native: Field, options: MeshOptions) -> dict[str, float]:
+    """99th percentiles over the vertices, edge by edge; faces: how many only one side has."""
+    mesh, expected = cuda.mesh(options), native.mesh(options)
+    down = cuda.device.download
+    order = edge_order(down(mesh.edges), side=options.resolution + 2)
+    rank = np.zeros_like(order)
+    rank[order] = np.arange(len(order))
+    faces = face_set(rank[down(mesh.faces).astype(np.int64)]) ^ face_set(expected.faces.astype(np.int64))
+    if len(order) != len(expected.vertices):
+        return {"faces": float(len(faces)), "vertex": float("inf")}
+    edge = 2 * cuda.options.radius / (options.resolution - 1)
+
+    def nearly_worst(got: Any, wanted: Any) -> float:
+        return float(np.quantile(np.abs(down(got)[order] - wanted).max(axis=1), 0.99))
+
+    return {
+        "faces": float(len(faces)),
+        "vertex": nearly_worst(mesh.vertices, expected.vertices) / edge,
+        "normal": nearly_worst(mesh.normals, expected.normals),
+        "color": nearly_worst(mesh.colors, expected.colors),
+    }
+
+
+def edge_order(edges: np.ndarray, side: int) -> np.ndarray:
+    """The order that sorts vertices by their edges, x slowest: the CPU stage's."""
+    x, y, z, axis = edges.astype(np.int64).T
+    return np.argsort(((x * side + y) * side + z) * 4 + axis)
+
+
+def face_set(faces: np.ndarray) -> set[tuple[int, ...]]:
+    """Faces from their lowest vertex on."""
+    first = faces.argmin(axis=1)
+    return set(map(tuple, np.take_along_axis(faces, (first[:, None] + np.arange(3)) % 3, axis=1).tolist()))
