@@ -39,8 +39,11 @@ def random_recolor(options: Augmentation, generator: torch.Generator) -> Recolor
     power = 2 ** (options.gamma * (2 * _uniform(generator) - 1))
 
     def recolor(rgb: Tensor) -> Tensor:
-        changed = rgb[..., order.to(rgb.device)] * gain.to(rgb.device)
-        return (changed.pow(power) if options.gamma else changed).clamp(0, 1)
+        if permuted:
+            rgb = rgb[..., order.to(rgb.device)]
+        if options.gain:
+            rgb = rgb * gain.to(rgb.device)
+        return (rgb.pow(power) if options.gamma else rgb).clamp(0, 1)
 
     return recolor
 

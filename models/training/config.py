@@ -10,6 +10,7 @@ from pathlib import Path
 from models.training.augment import Augmentation
 
 PRECISIONS = ("float32", "bfloat16", "float16")
+OPTIMIZERS = ("adamw", "muon")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class TrainConfig:
     patch: int = 48  # pixels a side of what the perceptual term sees, one patch per object
     stages: tuple[Stage, ...] = (Stage(),)
     precision: str = "float32"  # of the network; field and losses are always float32
+    compile: bool = False  # the network, by torch.compile: a minute or two at the start, faster steps
+    optimizer: str = "adamw"  # "muon": of the network's matrices, AdamW of all else
     learning_rate: float = 6e-4
     warmup: int = 150  # steps
     weight_decay: float = 0.05  # of matrices only
@@ -57,6 +60,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
         if not 0 <= self.procedural <= 1:
             raise ValueError(f"procedural: expected a share in [0, 1], got {self.procedural}")
         steps = [stage.step for stage in self.stages]

@@ -21,6 +21,7 @@ class Objective(nn.Module):
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         super().__init__()
         self.model, self.config = model, config
+        self.network = torch.compile(model) if config.compile else model
         self.perceptual = PerceptualDistance() if config.lambda_perceptual > 0 else None
 
     def forward(self, batch: Sample, stage: Stage, seed: int) -> dict[str, Tensor]:
@@ -40,7 +41,7 @@ class Objective(nn.Module):
         """float32 [B, 3, C, H, W]; the network runs in the precision of the configuration."""
         dtype = getattr(torch, self.config.precision)
         with torch.autocast(image.device.type, dtype, enabled=dtype != torch.float32):
-            planes = self.model(image)
+            planes = self.network(image)
         planes = planes.float()
         if 0 < stage.planes < planes.shape[-1]:
             coarse = F.interpolate(planes.flatten(0, 1), size=(stage.planes,) * 2, mode="area")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.training.config import TrainConfig
 from models.training.objective import Objective
+from models.training.optimizers import make_optimizers
 from models.training.samples import Sample
 
 
@@ -21,7 +22,7 @@ class TrainState:
     def __init__(self, model: nn.Module, config: TrainConfig, wrap=lambda objective: objective) -> None:
         self.model, self.config, self.step = model, config, 0
         self.average = copy.deepcopy(model).eval()
-        self.optimizer = make_optimizer(model, config)
+        self.optimizers = make_optimizers(model, config)
         device = next(model.parameters()).device
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
         self.objective = wrap(Objective(model, config).to(device))
@@ -52,13 +53,15 @@ class TrainState:
 
     def update(self) -> Tensor:
         """One optimiser step from the gradients at hand. Returns the norm before clipping."""
-        self.scaler.unscale_(self.optimizer)
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
-        self.scaler.step(self.optimizer)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate()
+            self.scaler.step(optimizer)
+            optimizer.zero_grad(set_to_none=True)
         self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self._update_average()
         return norm
@@ -75,7 +78,7 @@ class TrainState:
             "step": self.step,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "scaler": self.scaler.state_dict(),
         }
         temporary = path.with_name(path.name + ".part")
@@ -85,15 +88,7 @@ class TrainState:
     def load(self, path: Path) -> None:
         data = torch.load(path, weights_only=True, map_location="cpu")
         self.step = data["step"]
-        for name in ("model", "average", "optimizer", "scaler"):
+        for name in ("model", "average", "scaler"):
             getattr(self, name).load_state_dict(data[name])
-
-
-def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW; matrices and kernels decay, vectors (biases, norms) do not."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)
+        for optimizer, state in zip(self.optimizers, data["optimizers"], strict=True):
+            optimizer.load_state_dict(state)

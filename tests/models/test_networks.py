@@ -8,6 +8,7 @@ import torch
 
 import models
 from models import checkpoint
+from models.attention import explicit_attention
 from models.field import FieldSpec
 from models.lrm import LRM, LRMConfig
 from models.pooled import PooledLRM, PooledLRMConfig
@@ -40,6 +41,12 @@ def test_vit_keeps_every_token_and_takes_other_sizes():
     assert vit(torch.rand(1, 3, 48, 40)).shape == (1, 31, 32)
     with pytest.raises(ValueError, match="divisible by 8, got 30"):
         vit(torch.rand(1, 3, 30, 32))
+
+
+def test_explicit_attention_is_the_fused_one():
+    q, k, v = (torch.randn(2, 3, n, 8, generator=torch.Generator().manual_seed(n)) for n in (5, 7, 7))
+    fused = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+    assert torch.allclose(explicit_attention(q, k, v), fused, atol=1e-6)
 
 
 def test_lrm_planes_shape_and_dependence_on_the_picture():

@@ -151,6 +151,37 @@ def test_accumulation_is_the_mean_of_its_parts(spheres):
         assert torch.allclose(p.grad, (a + b) / 2, atol=1e-6)
 
 
+def test_muon_moves_matrices_and_adamw_the_rest(spheres, tmp_path):
+    """Every weight has one optimiser; most singular values of Muon's step are of one size; resumed exactly."""
+    config = dataclasses.replace(SMOKE, optimizer="muon", weight_decay=0.0)
+    state, resumed = new_state(config), new_state(config)
+    muon, adamw = state.optimizers
+    groups = [p for optimizer in (muon, adamw) for group in optimizer.param_groups for p in group["params"]]
+    assert {id(p) for p in groups} == {id(p) for p in state.model.parameters()}
+    assert len(groups) == len({id(p) for p in groups})
+    matrix = state.model.encoder.blocks[0].mlp.fc1.weight
+    before, batches = matrix.detach().clone(), batches_of(spheres, config)
+    run_steps(state, batches, 1)
+    values = torch.linalg.svdvals(matrix.detach() - before)
+    assert values.max() < 2 * values.median()  # Newton-Schulz brings all but the smallest to 0.7 .. 1.2
+    state.save(tmp_path / "state.pt")
+    resumed.load(tmp_path / "state.pt")
+    run_steps(state, batches, 2)
+    run_steps(resumed, batches, 2)
+    assert same_weights(state.model, resumed.model)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")  # PyTorch's own
+def test_a_compiled_network_trains_alike(spheres):
+    eager, compiled = new_state(), new_state(dataclasses.replace(SMOKE, compile=True))
+    batches = batches_of(spheres)
+    for state in (eager, compiled):
+        run_steps(state, batches, 2)
+    for a, b in zip(eager.model.parameters(), compiled.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-4)
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_lower_precision_stays_near_float32(spheres, precision):
     exact, low = new_state(), new_state(dataclasses.replace(SMOKE, precision=precision))
@@ -229,6 +260,7 @@ def test_begins_with_the_weights_of_a_checkpoint(spheres, tmp_path):
         ({"augment": {"flip": 1}}, r"augment: unknown option.*flip.*mirror"),
         ({"stages": [{"step": 5}]}, r"stages: expected growing steps from 0, got \[5\]"),
         ({"precision": "half"}, r"precision: expected one of float32.*'half'"),
+        ({"optimizer": "sgd"}, r"optimizer: expected one of adamw, muon, got 'sgd'"),
         ({"procedural": 2}, r"procedural: expected a share"),
     ],
 )
