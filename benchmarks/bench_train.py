@@ -1,7 +1,7 @@
 """Where a training step's time goes: python benchmarks/bench_train.py --data data/packed/train.
 
-Times the parts of a step of a configuration, in one run; --compile also tries torch.compile on the
-network and on the field, as a ratio to the step without it. Results: benchmarks/results/train.json.
+Times the parts of a step of a configuration, without and with torch.compile on the network, in one
+run. Results: benchmarks/results/train.json.
 """
 
 from __future__ import annotations
@@ -78,29 +78,20 @@ def measure(state: TrainState, batches: Batches, steps: int) -> dict[str, float]
     return {**seconds, "step": sum(seconds.values())}
 
 
-def compiled(state: TrainState) -> None:
-    """The two parts whose shapes never change."""
-    state.model.forward = torch.compile(state.model.forward)
-    state.model.decoder.forward = torch.compile(state.model.decoder.forward)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     network, config = read_config(args.config)
     config = dataclasses.replace(config, steps=1 << 20)
     rows = {}
-    for kind in ("eager", "compiled") if args.compile else ("eager",):
+    for kind in ("eager", "compiled"):
         torch.manual_seed(0)
-        state = TrainState(families.build(network), config)
-        if kind == "compiled":
-            compiled(state)
+        state = TrainState(families.build(network), dataclasses.replace(config, compile=kind == "compiled"))
         picture = (state.model.config.image_size, state.model.config.foreground_ratio)
         rows[kind] = measure(state, Batches(PackedRenders(args.data), None, config, picture), args.steps)
         print(kind, *(f"{k} {1000 * v:.0f} ms" for k, v in rows[kind].items()), sep="\n  ")

@@ -1,4 +1,6 @@
-"""A run's checkpoint -> the one that ships: python -m models.finish RUN/checkpoint --out DIR.
+"""A run's checkpoint -> the one that ships.
+
+    python -m models.finish runs/lrm-tiny/checkpoint --choose data/packed/train --out runs/finished
 
 Stores float16, sets the surface's threshold, and makes the field steeper around it: where a picture
 leaves the shape open, training ends in fog, whose middle is the likeliest surface. The density becomes
@@ -18,6 +20,10 @@ from torch import nn
 
 import models
 from models import checkpoint
+from models.evaluation.sharpness import choices
+from models.training.objects import PackedRenders
+
+SHOWN = 8  # of the pairs tried
 
 
 @torch.no_grad()
@@ -34,18 +40,37 @@ def steepen(model: nn.Module, power: float, threshold: float) -> None:
     model.config = dataclasses.replace(model.config, mesh_threshold=threshold)
 
 
+def choose(model: nn.Module, training: Path) -> tuple[float, float]:
+    """The power and the threshold of the best silhouettes; prints the next best too."""
+    found = choices(model, PackedRenders(training))
+    for choice in found[:SHOWN]:
+        print(
+            f"power {choice.power:g}, threshold {choice.threshold:g}: "
+            f"silhouette IoU {choice.iou:.3f}, PSNR {choice.psnr:.2f} dB"
+        )
+    return found[0].power, found[0].threshold
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("source", type=Path, help="checkpoint folder")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--power", type=float, default=2.0, help="default: 2")
     parser.add_argument("--threshold", type=float, help="density of the surface; default: the source's")
+    parser.add_argument(
+        "--choose",
+        type=Path,
+        metavar="DIR",
+        help="packed training objects: take the pair that shows them best",
+    )
     args = parser.parse_args()
     model = models.load(args.source)
-    threshold = model.config.mesh_threshold if args.threshold is None else args.threshold
-    steepen(model, args.power, threshold)
+    power, threshold = args.power, args.threshold or model.config.mesh_threshold
+    if args.choose is not None:
+        power, threshold = choose(model.eval(), args.choose)
+    steepen(model, power, threshold)
     checkpoint.save(model, args.out, dtype=torch.float16)
-    print(f"{args.out}: threshold {threshold:g}, power {args.power:g}, float16")
+    print(f"{args.out}: threshold {threshold:g}, power {power:g}, float16")
 
 
 if __name__ == "__main__":

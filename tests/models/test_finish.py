@@ -7,6 +7,9 @@ import torch
 
 import models
 from models import checkpoint, families, finish
+from models.evaluation import sharpness
+from models.training.objects import PackedRenders
+from tests.models.scenes import write_spheres
 from tests.models.test_training import NETWORK
 
 
@@ -40,3 +43,37 @@ def test_only_an_exponential_density_can_be_steepened():
         finish.steepen(model, 2, 1)
     with pytest.raises(ValueError, match="expected above 0"):
         finish.steepen(families.build(NETWORK), 0, 1)
+
+
+class BallOfFog(torch.nn.Module):
+    """A ball of the radius that write_spheres' objects have in the box, its density 1 only at its edge."""
+
+    def __init__(self, radius: float) -> None:
+        super().__init__()
+        self.radius = radius
+        self.config = families.build(NETWORK).config
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image
+
+    def field(self, planes: torch.Tensor):
+        return self
+
+    @property
+    def spec(self):
+        return self.config.field
+
+    def query(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.exp(6 * (self.radius - points.norm(dim=-1))), torch.full_like(points, 0.5)
+
+
+def test_the_pair_that_shows_training_objects_best_is_found(tmp_path, monkeypatch):
+    write_spheres(tmp_path / "train", objects=1)
+    monkeypatch.setattr(sharpness, "SIDE", 32)
+    source = PackedRenders(tmp_path / "train")
+    best, *others = sharpness.choices(BallOfFog(0.85), source)
+    assert best.power >= 3 and 0.75 <= best.threshold <= 1.5 and best.iou > 0.9
+    assert len(others) == len(sharpness.POWERS) * len(sharpness.THRESHOLDS) - 1
+    assert all(choice.iou <= best.iou for choice in others)
+    foggy = next(c for c in others if (c.power, c.threshold) == (1.0, 1.0))
+    assert foggy.iou < best.iou - 0.05

@@ -152,7 +152,7 @@ def test_accumulation_is_the_mean_of_its_parts(spheres):
 
 
 def test_muon_moves_matrices_and_adamw_the_rest(spheres, tmp_path):
-    """Every weight has one optimiser; most singular values of Muon's step are of one size; resumed exactly."""
+    """Each weight has one optimiser; most singular values of Muon's step are of one size; resumed exactly."""
     config = dataclasses.replace(SMOKE, optimizer="muon", weight_decay=0.0)
     state, resumed = new_state(config), new_state(config)
     muon, adamw = state.optimizers
