@@ -37,7 +37,7 @@ class Choice:
 
 @torch.no_grad()
 def choices(model: nn.Module, source: Source) -> list[Choice]:
-    """Every pair, the best silhouettes first. The model sees the first view of OBJECTS of the source."""
+    """Every pair, the best silhouettes first (then the best PSNR). The model sees the first view of OBJECTS of the source."""
     numbers = np.linspace(0, source.objects - 1, min(OBJECTS, source.objects)).astype(int).tolist()
     scores = []
     with progress_bar(len(numbers), title="sharpness") as bar:
@@ -50,7 +50,7 @@ def choices(model: nn.Module, source: Source) -> list[Choice]:
         for i, power in enumerate(POWERS)
         for j, threshold in enumerate(THRESHOLDS)
     ]
-    return sorted(found, key=lambda choice: -choice.iou)
+    return sorted(found, key=lambda choice: (-choice.iou, -choice.psnr))
 
 
 def _judge(model: nn.Module, obj: PicturedObject) -> list[list[list[tuple[float, float]]]]:
