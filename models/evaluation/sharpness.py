@@ -37,7 +37,10 @@ class Choice:
 
 @torch.no_grad()
 def choices(model: nn.Module, source: Source) -> list[Choice]:
-    """Every pair, the best silhouettes first (then the best PSNR). The model sees the first view of OBJECTS of the source."""
+    """Every pair, the best silhouettes first, then the best PSNR.
+
+    The model sees the first view of OBJECTS of the source.
+    """
     numbers = np.linspace(0, source.objects - 1, min(OBJECTS, source.objects)).astype(int).tolist()
     scores = []
     with progress_bar(len(numbers), title="sharpness") as bar:
