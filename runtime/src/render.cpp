@@ -30,7 +30,7 @@ constexpr int tile_side = 16;
 
 // Samples decoded together at most; rays of a thinned-out tile give more each to fill it, but at
 // most max_samples_per_turn, since those behind the one that makes a ray opaque are wasted.
-constexpr int batch_samples = 10 * kernel_block;
+constexpr int batch_samples = 3 * batch_points;
 constexpr int max_samples_per_turn = 8;
 
 struct Picture {

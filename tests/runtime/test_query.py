@@ -184,7 +184,7 @@ def query_with(instruction_set: str, field: fields.Parameters, points: np.ndarra
     return result["density"], result["rgb"]
 
 
-@pytest.mark.parametrize("name", ["portable", "avx2", "avx512"])
+@pytest.mark.parametrize("name", ["portable", "avx2", "avx512", "amx"])
 @pytest.mark.parametrize("family", fields.FAMILIES)
 def test_every_instruction_set_matches_the_twin(name, family, tmp_path):
     spec = fields.FAMILIES[family]
