@@ -1,5 +1,5 @@
 // Passes:
-//   1. the field's lattice, if not made yet, and from it a mask of occupied cells
+//   1. the field's lattice, if not made yet, and from it how far empty space reaches
 //   2. per tile of pixels, until no ray is active: every active ray gives its next few samples in
 //      occupied cells; the decoder takes them together in full blocks; rays composite them, front
 //      to back, and retire when they leave the box or are opaque
@@ -9,7 +9,7 @@
 //
 // Sources: Levoy 1990, "Efficient Ray Tracing of Volume Data" (occupancy, early termination);
 // Laine et al. 2013, "Megakernels Considered Harmful" (wavefronts of rays).
-// Cost: the decoder at occupied samples, plus a mask look-up for each of the others.
+// Cost: the decoder at occupied samples, plus a look at the lattice for a few of the others.
 #include "render.h"
 
 #include <algorithm>
@@ -50,6 +50,8 @@ struct Scene {
 
 struct ActiveRay {
   Ray<double> ray;
+  float place[3], stride[3];  // of sample 0 and from one to the next, in cells of the lattice
+  float samples_per_cell;     // at least so many are between the borders of a cell
   Composite<double> light;
   int pixel;
   int next;   // sample
@@ -105,10 +107,27 @@ class Tile {
     active.pixel = row * picture_.width + column;
     active.ray.axis_cosine = scene_.camera.direction(row, column, active.ray.direction);
     if (scene_.samples.place(scene_.camera.origin(), &active.ray)) {
+      if (scene_.occupancy != nullptr) place_in_lattice(scene_.occupancy->lattice(), &active);
       rays_.push_back(active);
     } else {
       write_pixel(picture_, active);
     }
+  }
+
+  void place_in_lattice(const Lattice& lattice, ActiveRay* active) const {
+    const Ray<double>& ray = active->ray;
+    const double first = scene_.samples.distance(ray, 0);
+    const double step = scene_.samples.distance(ray, 1) - first;
+    double longest = 0.0;
+    for (int i = 0; i < 3; ++i) {
+      const double start = scene_.camera.origin()[i] + ray.direction[i] * first;
+      const double stride = ray.direction[i] * step / static_cast<double>(lattice.spacing);
+      active->place[i] = static_cast<float>((start + static_cast<double>(lattice.extent)) /
+                                            static_cast<double>(lattice.spacing));
+      active->stride[i] = static_cast<float>(stride);
+      longest = std::max(longest, std::abs(stride));
+    }
+    active->samples_per_cell = static_cast<float>(1.0 / std::max(longest, 1e-6));
   }
 
   // Fills the batch with the next samples of every active ray.
@@ -119,9 +138,29 @@ class Tile {
     for (ActiveRay& active : rays_) {
       active.given = 0;
       while (active.given < turn && active.next < scene_.samples.count) {
-        if (take_sample(active.ray, active.next++)) ++active.given;
+        const int skipped = empty_samples(active);
+        if (skipped > 0) {
+          active.next += skipped;
+        } else if (take_sample(active.ray, active.next++)) {
+          ++active.given;
+        }
       }
     }
+  }
+
+  // How many samples from the next one on lie in empty space, for all that one look can tell.
+  int empty_samples(const ActiveRay& active) const {
+    const int k = active.next, left = scene_.samples.count - k;
+    if (scene_.occupancy == nullptr || scene_.samples.always_counts(k)) return 0;
+    float position[3];
+    for (int i = 0; i < 3; ++i) {
+      position[i] = active.place[i] + static_cast<float>(k) * active.stride[i];
+    }
+    const int reach = scene_.occupancy->empty_reach(position);
+    if (reach < 2) return reach;
+    const float samples = static_cast<float>(reach - 1) * active.samples_per_cell;
+    const int empty = 1 + static_cast<int>(std::min(samples, static_cast<float>(left)));
+    return std::min(empty, scene_.samples.always_counts(k + left - 1) ? left - 1 : left);
   }
 
   bool take_sample(const Ray<double>& ray, int k) {
@@ -130,22 +169,17 @@ class Tile {
     for (int i = 0; i < 3; ++i) {
       xyz[i] = static_cast<float>(scene_.camera.origin()[i] + ray.direction[i] * t);
     }
-    if (!counts(xyz, k)) return false;
+    if (!inside(xyz)) return false;
     distance_[count_] = t;
     length_[count_] = scene_.samples.length(ray, k);
     ++count_;
     return true;
   }
 
-  bool counts(const float xyz[3], int k) const {
-    if (scene_.field.empty_outside()) {
-      const float half = scene_.field.half_extent();
-      for (int i = 0; i < 3; ++i) {
-        if (std::abs(xyz[i]) > half) return false;
-      }
-    }
-    if (scene_.occupancy == nullptr || scene_.samples.always_counts(k)) return true;
-    return scene_.occupancy->at(xyz);
+  bool inside(const float xyz[3]) const {
+    if (!scene_.field.empty_outside()) return true;
+    const float half = scene_.field.half_extent();
+    return std::abs(xyz[0]) <= half && std::abs(xyz[1]) <= half && std::abs(xyz[2]) <= half;
   }
 
   void composite() {
