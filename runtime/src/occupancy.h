@@ -21,6 +21,7 @@ class Occupancy {
   int empty_reach(const float position[3]) const {
     const Lattice::Place place = lattice_.place(position);
     const int reach = reach_[place.cell];
+    if (reach == occupied_) return 0;
     if (reach > 0) return reach;
     return lattice_.upper_bound(place) > raw_limit_ ? 0 : 1;
   }
@@ -28,7 +29,8 @@ class Occupancy {
  private:
   const Lattice& lattice_;
   float raw_limit_;
-  std::vector<std::uint8_t> reach_;  // [cells, cells, cells]
+  std::vector<std::uint8_t> reach_;  // [cells, cells, cells] 0 where the position decides
+  static constexpr std::uint8_t occupied_ = 255;
 };
 
 }  // namespace lrm
