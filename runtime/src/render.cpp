@@ -28,10 +28,13 @@ namespace {
 // Pixels of a tile's side: 256 rays fill several decoder blocks even with few samples each.
 constexpr int tile_side = 16;
 
-// Samples decoded together at most; rays of a thinned-out tile give more each to fill it, but at
-// most max_samples_per_turn, since those behind the one that makes a ray opaque are wasted.
-constexpr int batch_samples = 3 * batch_points;
-constexpr int max_samples_per_turn = 8;
+// Samples decoded together at most. A ray gives few at a time, since those behind the one that makes
+// it opaque are wasted, but more in a thinned-out tile, to fill the decoder's blocks.
+constexpr int batch_samples = 12 * batch_points;
+constexpr int least_samples_per_turn = 2, most_samples_per_turn = 8;
+
+// A ray that kept this share of its light in a turn is in thin fog and gives twice as many next.
+constexpr double thin_turn = 0.9;
 
 struct Picture {
   int width, height;
@@ -56,6 +59,7 @@ struct ActiveRay {
   int pixel;
   int next;   // sample
   int given;  // samples in the current batch
+  int turn;   // samples wanted in the next
 };
 
 void write_pixel(const Picture& picture, const ActiveRay& active) {
@@ -105,6 +109,7 @@ class Tile {
   void start_ray(int row, int column) {
     ActiveRay active{};
     active.pixel = row * picture_.width + column;
+    active.turn = least_samples_per_turn;
     active.ray.axis_cosine = scene_.camera.direction(row, column, active.ray.direction);
     if (scene_.samples.place(scene_.camera.origin(), &active.ray)) {
       if (scene_.occupancy != nullptr) place_in_lattice(scene_.occupancy->lattice(), &active);
@@ -132,11 +137,13 @@ class Tile {
 
   // Fills the batch with the next samples of every active ray.
   void collect() {
-    const int turn =
-        std::clamp(batch_samples / static_cast<int>(rays_.size()), 1, max_samples_per_turn);
+    const int rays = static_cast<int>(rays_.size());
+    const int least = std::min(batch_points / rays, most_samples_per_turn);
+    const int most = batch_samples / rays;
     count_ = 0;
     for (ActiveRay& active : rays_) {
       active.given = 0;
+      const int turn = std::min(std::max(active.turn, least), most);
       while (active.given < turn && active.next < scene_.samples.count) {
         const int skipped = empty_samples(active);
         if (skipped > 0) {
@@ -185,10 +192,13 @@ class Tile {
   void composite() {
     int sample = 0;
     for (ActiveRay& active : rays_) {
+      const double before = active.light.transmittance;
       for (int i = 0; i < active.given; ++i, ++sample) {
         const double alpha = -std::expm1(-static_cast<double>(density_[sample]) * length_[sample]);
         active.light.add(alpha, distance_[sample], rgb_ + 3 * sample, scene_.samples.epsilon());
       }
+      const bool thin = active.light.transmittance > thin_turn * before;
+      active.turn = thin ? std::min(2 * active.turn, most_samples_per_turn) : least_samples_per_turn;
     }
   }
 
@@ -204,7 +214,8 @@ class Tile {
       if (done(active)) {
         write_pixel(picture_, active);
       } else {
-        rays_[kept++] = active;
+        if (&rays_[kept] != &active) rays_[kept] = active;
+        ++kept;
       }
     }
     rays_.resize(kept);
