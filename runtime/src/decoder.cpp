@@ -143,8 +143,8 @@ void Decoder::project_planes(const lrm_field_options& options, const float* plan
 }
 
 void Decoder::evaluate(const float* xyz, std::size_t n, Decoded decoded) const {
-  AlignedFloats scratch(static_cast<std::size_t>(
-      kernel_->scratch_floats(model_, decoded.gradient != nullptr)));
+  AlignedFloats scratch(
+      static_cast<std::size_t>(kernel_->scratch_floats(model_, decoded.gradient != nullptr)));
   kernel_->decode(model_, xyz, static_cast<long long>(n), decoded, scratch.data());
 }
 

@@ -33,7 +33,7 @@ struct KernelLayer {
   const float* panels;      // [ceil(outputs / kernel_rows), inputs, kernel_rows], zero padded
   const float* transposed;  // [ceil(inputs / kernel_rows), outputs, kernel_rows], zero padded
   const float* bias;        // [outputs padded to tile_channels]
-  KernelTiles tiles;             // only if the kernel wants them: then there are no panels
+  KernelTiles tiles;        // only if the kernel wants them: then there are no panels
   KernelTiles transposed_tiles;
   int inputs;
   int outputs;

@@ -151,13 +151,15 @@ class Block {
     if (decoded.rgb != nullptr) write_color(m_, raw, count, decoded.rgb);
   }
 
-  // -- backward: shares in the raw density, from the last hidden layer to the planes' channels ------
+  // -- backward: shares in the raw density, from the last hidden layer to the planes' channels
+  // ------
 
   // With one layer after the planes these are what it leaves for them.
   void density_shares(const Group& group, int point) const {
     const int layer = m_.layer_count - 1;
     float* sums = row(group.sums, point);
-    for (int c = 0; c < m_.layers[layer].inputs; c += lanes) store(sums + c, load(m_.density_row + c));
+    for (int c = 0; c < m_.layers[layer].inputs; c += lanes)
+      store(sums + c, load(m_.density_row + c));
     if (layer > 0) shares(group, layer, point);
   }
 

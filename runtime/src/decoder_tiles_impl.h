@@ -6,12 +6,12 @@
 // less: with two parts and three products, densities were 1e-4 off.
 //
 // Values lie point after point: sums [group_points, stride]. Two values of a point that a matrix
-// instruction adds pairwise are channels j and 16 + j of a tile of 32, so that splitting two vectors
-// of 16 channels gives vectors of such pairs without a shuffle.
+// instruction adds pairwise are channels j and 16 + j of a tile of 32, so that splitting two
+// vectors of 16 channels gives vectors of such pairs without a shuffle.
 //
-// The tile unit works beside the vector units. multiply() therefore takes the vector work on another
-// group of points along, and gives it a turn after each few matrix instructions: both are in flight
-// together, within the window of out-of-order execution.
+// The tile unit works beside the vector units. multiply() therefore takes the vector work on
+// another group of points along, and gives it a turn after each few matrix instructions: both are
+// in flight together, within the window of out-of-order execution.
 //
 // Sources: Henry, Tang and Heinecke 2019, "Leveraging the bfloat16 Artificial Intelligence Datatype
 // For Higher-Precision Computations" (arXiv 1904.06376); Intel 64 and IA-32 Architectures
@@ -63,9 +63,7 @@ inline __m512i upper_halves(BitVector a, BitVector b) {
                                  reinterpret_cast<__m512i>(b));
 }
 
-inline Vector upper_half(Vector x) {
-  return reinterpret_cast<Vector>(bits_of(x) & 0xffff0000u);
-}
+inline Vector upper_half(Vector x) { return reinterpret_cast<Vector>(bits_of(x) & 0xffff0000u); }
 
 // Channels [0, 16) and [16, 32) of a tile at one point.
 inline void store_split(Vector a, Vector b, const SplitValues& to, int at) {
@@ -96,24 +94,24 @@ class Turns {
 constexpr int tile_bytes = 1024, row_bytes = 64;
 
 // Tiles 0 to 3 add up, 4 and 5 hold values of 16 points each, 6 and 7 weights of 16 outputs each.
-#define LRM_LOAD_VALUES(from)       \
+#define LRM_LOAD_VALUES(from)        \
   _tile_loadd(4, (from), row_bytes); \
   _tile_loadd(5, (from) + 16 * tile_channels, row_bytes);
-#define LRM_LOAD_WEIGHTS(from)      \
+#define LRM_LOAD_WEIGHTS(from)       \
   _tile_loadd(6, (from), row_bytes); \
   _tile_loadd(7, (from) + tile_bytes, row_bytes);
-#define LRM_ADD_PRODUCTS    \
-  _tile_dpbf16ps(0, 4, 6);  \
-  _tile_dpbf16ps(1, 4, 7);  \
-  _tile_dpbf16ps(2, 5, 6);  \
+#define LRM_ADD_PRODUCTS   \
+  _tile_dpbf16ps(0, 4, 6); \
+  _tile_dpbf16ps(1, 4, 7); \
+  _tile_dpbf16ps(2, 5, 6); \
   _tile_dpbf16ps(3, 5, 7);
 
 // sums [group_points, stride] = bias + values times the layer's weights; meanwhile each(point) for
 // all points of a group whose values and sums are elsewhere.
 template <class Each>
-__attribute__((noinline)) void multiply(const KernelTiles& layer, const float* bias,
-                                        int bias_step, const SplitValues& values, float* sums,
-                                        int stride, const Each& each) {
+__attribute__((noinline)) void multiply(const KernelTiles& layer, const float* bias, int bias_step,
+                                        const SplitValues& values, float* sums, int stride,
+                                        const Each& each) {
   __asm__ volatile("" ::: "memory");  // see TileScope
   Turns<Each> turns(6 * layer.input_tiles * layer.output_pairs, each);
   const long long sum_bytes = 4LL * stride;

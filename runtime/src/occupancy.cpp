@@ -32,8 +32,8 @@ bool above_everywhere(const Lattice& lattice, std::size_t cell, float limit) {
   }
   const auto n = static_cast<std::size_t>(lattice.cells), m = n + 1;
   const float* corner = &lattice.raw[(cell / (n * n) * m + cell / n % n) * m + cell % n];
-  for (const std::size_t at : {std::size_t{0}, std::size_t{1}, m, m + 1, m * m, m * m + 1,
-                               m * m + m, m * m + m + 1}) {
+  for (const std::size_t at :
+       {std::size_t{0}, std::size_t{1}, m, m + 1, m * m, m * m + 1, m * m + m, m * m + m + 1}) {
     if (!(corner[at] + lattice.margin[cell] > limit)) return false;
   }
   return true;

@@ -28,8 +28,8 @@ namespace {
 // Pixels of a tile's side: 256 rays fill several decoder blocks even with few samples each.
 constexpr int tile_side = 16;
 
-// Samples decoded together at most. A ray gives few at a time, since those behind the one that makes
-// it opaque are wasted, but more in a thinned-out tile, to fill the decoder's blocks.
+// Samples decoded together at most. A ray gives few at a time, since those behind the one that
+// makes it opaque are wasted, but more in a thinned-out tile, to fill the decoder's blocks.
 constexpr int batch_samples = 12 * batch_points;
 constexpr int least_samples_per_turn = 2, most_samples_per_turn = 8;
 
@@ -198,7 +198,8 @@ class Tile {
         active.light.add(alpha, distance_[sample], rgb_ + 3 * sample, scene_.samples.epsilon());
       }
       const bool thin = active.light.transmittance > thin_turn * before;
-      active.turn = thin ? std::min(2 * active.turn, most_samples_per_turn) : least_samples_per_turn;
+      active.turn =
+          thin ? std::min(2 * active.turn, most_samples_per_turn) : least_samples_per_turn;
     }
   }
 
