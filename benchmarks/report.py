@@ -79,11 +79,23 @@ def roofline_table(result: dict) -> str:
         rows.append(
             [what, f"{r['query_gflops']:.0f}", f"{r['peak_gflops']:.0f}", f"{r['query_share_of_peak']:.0%}"]
         )
+        if "matrix_share_of_peak" in r:
+            reached, peak = r["matrix_gflops"], r["matrix_peak_gflops"]
+            share = f"{r['matrix_share_of_peak']:.0%}"
+            rows.append([f"{what}, as bfloat16", f"{reached:.0f}", f"{peak:.0f}", share])
     peak = result["rows"][-1]["peak_gflops"]
     for n in result["network"]:
         reached = n["share_of_peak"] * peak
         rows.append([f"network, {n['way']}", f"{reached:.0f}", f"{peak:.0f}", f"{n['share_of_peak']:.0%}"])
     return markdown(["stage", "GFLOP/s", "peak", "share"], rows)
+
+
+def turntable_table(result: dict) -> str:
+    rows = []
+    for r in result["rows"]:
+        parts = f"{r['rendering_s']:.1f}", f"{r['encoding_s']:.2f}"
+        rows.append([r["field"], f"{r['seconds']:.1f}", f"{r['bar_s']:g}", *parts])
+    return markdown(["field", "s", "bar", "rendering alone", "encoding alone"], rows)
 
 
 def costs_table(result: dict) -> str:
@@ -110,6 +122,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "network": network_table,
     "end_to_end": end_to_end_table,
     "roofline": roofline_table,
+    "turntable": turntable_table,
     "check": costs_table,
     "surface_quality": quality_table,
     "seeding": seeding_table,
