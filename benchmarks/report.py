@@ -129,6 +129,13 @@ TABLES: dict[str, Callable[[dict], str]] = {
 }
 
 
+def machine(environment: dict) -> str:
+    """What a table was measured on."""
+    name = re.sub(r"\((R|TM)\)", "", environment["processor"])
+    used = environment.get("instruction_set")
+    return f"*{' '.join(name.split())}{f', {used}' if used else ''}*"
+
+
 def filled(text: str, name: str, table: str) -> str:
     """`text` with the table between the marks of `name`."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
@@ -171,7 +178,8 @@ def main() -> None:
     page = DOCS / "PERFORMANCE.md"
     text = page.read_text()
     for name, table in TABLES.items():
-        text = filled(text, name, table(json.loads((RESULTS / f"{name}.json").read_text())))
+        result = json.loads((RESULTS / f"{name}.json").read_text())
+        text = filled(text, name, table(result) + "\n\n" + machine(result["environment"]))
     write_atomically(page, text.encode())
     write_atomically(DOCS / "speed.svg", chart(json.loads((RESULTS / "field.json").read_text())).encode())
 
