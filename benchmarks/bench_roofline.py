@@ -6,7 +6,7 @@ The peak is that of a large float32 matrix product in PyTorch's BLAS, the bandwi
 on the same number of threads and in turn with the query, the least time of several rounds. Operations
 of a query are those of its bilinear look-ups and matrix products; activations are not counted. With
 AMX, where each product of two float32 is six of bfloat16, those are counted too, against the peak of a
-bfloat16 product in PyTorch. The network's figures come from bench_network.py's results, if they are there.
+bfloat16 product in PyTorch. The network's figures come from bench_network.py's results, if they are there and of this processor.
 """
 
 from __future__ import annotations
@@ -84,7 +84,10 @@ def network_share(peak_gflops: float) -> list[dict]:
     path = RESULTS / "network.json"
     if not path.is_file():
         return []
-    rows = json.loads(path.read_text())["rows"]
+    result = json.loads(path.read_text())
+    if result["environment"]["processor"] != environment()["processor"]:
+        return []
+    rows = result["rows"]
     flop = rows[0]["tflop"] * 1e3
     return [{"way": r["way"], "share_of_peak": flop / r["median_s"] / peak_gflops} for r in rows]
 
