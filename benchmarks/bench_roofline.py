@@ -6,7 +6,8 @@ The peak is that of a large float32 matrix product in PyTorch's BLAS, the bandwi
 on the same number of threads and in turn with the query, the least time of several rounds. Operations
 of a query are those of its bilinear look-ups and matrix products; activations are not counted. With
 AMX, where each product of two float32 is six of bfloat16, those are counted too, against the peak of a
-bfloat16 product in PyTorch. The network's figures come from bench_network.py's results, if they are there and of this processor.
+bfloat16 product in PyTorch. The network's figures come from bench_network.py's results, if they are
+there and of this processor.
 """
 
 from __future__ import annotations
