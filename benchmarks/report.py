@@ -79,11 +79,23 @@ def roofline_table(result: dict) -> str:
         rows.append(
             [what, f"{r['query_gflops']:.0f}", f"{r['peak_gflops']:.0f}", f"{r['query_share_of_peak']:.0%}"]
         )
+        if "matrix_share_of_peak" in r:
+            reached, peak = r["matrix_gflops"], r["matrix_peak_gflops"]
+            share = f"{r['matrix_share_of_peak']:.0%}"
+            rows.append([f"{what}, as bfloat16", f"{reached:.0f}", f"{peak:.0f}", share])
     peak = result["rows"][-1]["peak_gflops"]
     for n in result["network"]:
         reached = n["share_of_peak"] * peak
         rows.append([f"network, {n['way']}", f"{reached:.0f}", f"{peak:.0f}", f"{n['share_of_peak']:.0%}"])
     return markdown(["stage", "GFLOP/s", "peak", "share"], rows)
+
+
+def turntable_table(result: dict) -> str:
+    rows = []
+    for r in result["rows"]:
+        parts = f"{r['rendering_s']:.1f}", f"{r['encoding_s']:.2f}"
+        rows.append([r["field"], f"{r['seconds']:.1f}", f"{r['bar_s']:g}", *parts])
+    return markdown(["field", "s", "bar", "rendering alone", "encoding alone"], rows)
 
 
 def costs_table(result: dict) -> str:
@@ -110,10 +122,18 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "network": network_table,
     "end_to_end": end_to_end_table,
     "roofline": roofline_table,
+    "turntable": turntable_table,
     "check": costs_table,
     "surface_quality": quality_table,
     "seeding": seeding_table,
 }
+
+
+def machine(environment: dict) -> str:
+    """What a table was measured on."""
+    name = re.sub(r"\((R|TM)\)", "", environment["processor"])
+    used = environment.get("instruction_set")
+    return f"*{' '.join(name.split())}{f', {used}' if used else ''}*"
 
 
 def filled(text: str, name: str, table: str) -> str:
@@ -158,7 +178,8 @@ def main() -> None:
     page = DOCS / "PERFORMANCE.md"
     text = page.read_text()
     for name, table in TABLES.items():
-        text = filled(text, name, table(json.loads((RESULTS / f"{name}.json").read_text())))
+        result = json.loads((RESULTS / f"{name}.json").read_text())
+        text = filled(text, name, table(result) + "\n\n" + machine(result["environment"]))
     write_atomically(page, text.encode())
     write_atomically(DOCS / "speed.svg", chart(json.loads((RESULTS / "field.json").read_text())).encode())
 

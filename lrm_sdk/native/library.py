@@ -91,5 +91,5 @@ def version() -> str:
 
 
 def instruction_set() -> str:
-    """ "avx512", "avx2" or "portable"."""
+    """ "amx", "avx512", "avx2" or "portable"."""
     return load().lrm_instruction_set().decode()

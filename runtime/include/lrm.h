@@ -74,7 +74,10 @@ LRM_API const char *lrm_last_error(void);
 /* MAJOR * 10000 + MINOR * 100 + PATCH of the library that is running. */
 LRM_API int32_t lrm_version(void);
 
-/* The instruction set in use on this machine: "avx512", "avx2" or "portable". Static storage. */
+/* The instruction set in use on this machine: "amx", "avx512", "avx2" or "portable", the best that it
+   has or a lower one that the environment variable LRM_INSTRUCTION_SET names. Static storage. Chosen
+   once; on Linux, this asks the system to let the process use AMX's tiles, and does without them if it
+   refuses (a thread's alternate signal stack may be too small for them, or a sandbox forbid it). */
 LRM_API const char *lrm_instruction_set(void);
 
 /* Called on the thread that made the long call, with `fraction` in [0, 1], never falling. Return

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 
+#include "amx_permission.h"
 #include "field_semantics.h"
 
 namespace lrm {
@@ -16,19 +16,22 @@ static_assert(LRM_DENSITY_EXP == density_exp && LRM_DENSITY_RELU == density_relu
                   LRM_ACTIVATION_SILU == activation_silu,
               "field_semantics.h numbers activations as lrm.h does");
 
-constexpr std::align_val_t cache_line{64};
-
 int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 std::size_t as_size(int value) { return static_cast<std::size_t>(value); }
 
+#if defined(__x86_64__)
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("fma");
+}
+#endif
+
 bool machine_runs(const Kernel& kernel) {
 #if defined(__x86_64__)
-  if (&kernel == &avx512_kernel) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("fma");
-  }
+  if (&kernel == &amx_kernel) return has_avx512() && amx_permitted();
+  if (&kernel == &avx512_kernel) return has_avx512();
   if (&kernel == &avx2_kernel) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   }
@@ -39,7 +42,7 @@ bool machine_runs(const Kernel& kernel) {
 const Kernel* choose_kernel() {
   static const Kernel* const widest_first[] = {
 #if defined(__x86_64__)
-      &avx512_kernel, &avx2_kernel,
+      &amx_kernel, &avx512_kernel, &avx2_kernel,
 #endif
       &portable_kernel};
   const char* wanted = std::getenv("LRM_INSTRUCTION_SET");
@@ -50,19 +53,6 @@ const Kernel* choose_kernel() {
     if (wanted != nullptr && std::strcmp(wanted, kernel->name) == 0) return kernel;
   }
   return best;
-}
-
-// A matrix, row r and column k at weights[r * row_step + k * column_step], as panels of kernel_rows
-// rows: [panel, columns, kernel_rows].
-void write_panels(const float* weights, int rows, int columns, int row_step, int column_step,
-                  float* panels) {
-  for (int row = 0; row < rows; ++row) {
-    float* panel = panels + as_size(row / kernel_rows) * as_size(columns * kernel_rows);
-    for (int k = 0; k < columns; ++k) {
-      panel[k * kernel_rows + row % kernel_rows] =
-          weights[as_size(row) * as_size(row_step) + as_size(k) * as_size(column_step)];
-    }
-  }
 }
 
 // The columns of the first layer that one plane's channels meet, [channels, stride], zero padded.
@@ -101,13 +91,6 @@ const Kernel& kernel_in_use() {
   return *kernel;
 }
 
-AlignedFloats::AlignedFloats(std::size_t count)
-    : data_(static_cast<float*>(::operator new[](count * sizeof(float), cache_line))) {
-  std::fill_n(data_.get(), count, 0.0f);
-}
-
-void AlignedFloats::Free::operator()(float* p) const { ::operator delete[](p, cache_line); }
-
 Decoder::Decoder(const lrm_field_options& options, const float* planes, const float* const* weights,
                  const float* const* biases)
     : kernel_(&kernel_in_use()) {
@@ -129,7 +112,11 @@ Decoder::Decoder(const lrm_field_options& options, const float* planes, const fl
   constant_beyond_ = std::max(lrm::constant_beyond(columns, options.plane_width),
                               lrm::constant_beyond(rows, options.plane_height));
   project_planes(options, planes, weights[0], biases[0]);
-  copy_layers(options, weights, biases);
+  weights_ = DecoderWeights(options, weights, biases, kernel_->wants_tiles, &model_);
+  model_.widest = model_.channel_stride;
+  for (int i = 0; i < model_.layer_count; ++i) {
+    model_.widest = std::max(model_.widest, round_up(model_.layers[i].outputs, kernel_rows));
+  }
 }
 
 // [3, C, H, W] -> the first layer's products, channel-last, with a border of one zero texel.
@@ -155,50 +142,10 @@ void Decoder::project_planes(const lrm_field_options& options, const float* plan
   model_.first_bias = first_bias_.data();
 }
 
-void Decoder::copy_layers(const lrm_field_options& options, const float* const* weights,
-                          const float* const* biases) {
-  const int32_t* widths = options.layer_widths + 1;
-  const int count = options.layer_count - 1;
-  std::size_t floats = as_size(widths[std::max(count - 1, 0)]);  // the density row
-  for (int i = 0; i < count; ++i) {
-    const int inputs = round_up(widths[i], kernel_rows),
-              outputs = round_up(widths[i + 1], kernel_rows);
-    floats += as_size(outputs) * as_size(widths[i] + 1) + as_size(inputs) * as_size(widths[i + 1]);
-  }
-  layers_ = AlignedFloats(floats);
-  float* next = layers_.data();
-  int rows = model_.channel_stride;
-  for (int i = 0; i < count; ++i) {
-    const int inputs = widths[i], outputs = widths[i + 1];
-    const int padded = round_up(outputs, kernel_rows);
-    float* panels = next;
-    float* transposed = panels + as_size(padded) * as_size(inputs);
-    float* bias = transposed + as_size(round_up(inputs, kernel_rows)) * as_size(outputs);
-    next = bias + padded;
-    write_panels(weights[i + 1], outputs, inputs, inputs, 1, panels);
-    write_panels(weights[i + 1], inputs, outputs, 1, inputs, transposed);
-    if (biases[i + 1] != nullptr) std::copy_n(biases[i + 1], outputs, bias);
-    model_.layers[i] = {panels, transposed, bias, inputs, outputs};
-    rows = std::max(rows, padded);
-  }
-  model_.layer_count = count;
-  if (count > 0) std::copy_n(weights[count], widths[count - 1], next);
-  model_.density_row = next;
-  model_.buffer_rows = rows;
-  model_.slope_rows = rows;
-}
-
 void Decoder::evaluate(const float* xyz, std::size_t n, Decoded decoded) const {
-  int rows = 2 * model_.buffer_rows;
-  if (decoded.gradient != nullptr) rows += (model_.layer_count + 1) * model_.slope_rows;
-  AlignedFloats scratch(as_size(rows) * kernel_block);
-  for (std::size_t i = 0; i < n; i += kernel_block) {
-    const int count = static_cast<int>(std::min<std::size_t>(n - i, kernel_block));
-    kernel_->decode(model_, xyz + 3 * i, count, decoded, scratch.data());
-    if (decoded.density != nullptr) decoded.density += count;
-    if (decoded.rgb != nullptr) decoded.rgb += 3 * count;
-    if (decoded.gradient != nullptr) decoded.gradient += 3 * count;
-  }
+  AlignedFloats scratch(
+      static_cast<std::size_t>(kernel_->scratch_floats(model_, decoded.gradient != nullptr)));
+  kernel_->decode(model_, xyz, static_cast<long long>(n), decoded, scratch.data());
 }
 
 void Decoder::raw_density(const float* xyz, std::size_t n, float* raw) const {

@@ -2,28 +2,13 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 
+#include "aligned_array.h"
 #include "decoder_kernel.h"
+#include "decoder_weights.h"
 #include "lrm.h"
 
 namespace lrm {
-
-// Floats aligned to a cache line, zeroed.
-class AlignedFloats {
- public:
-  AlignedFloats() = default;
-  explicit AlignedFloats(std::size_t count);
-
-  float* data() { return data_.get(); }
-  const float* data() const { return data_.get(); }
-
- private:
-  struct Free {
-    void operator()(float* p) const;
-  };
-  std::unique_ptr<float[], Free> data_;
-};
 
 // Immutable; evaluate() may be called from any number of threads at once.
 class Decoder {
@@ -50,19 +35,17 @@ class Decoder {
  private:
   void project_planes(const lrm_field_options& options, const float* planes, const float* weights,
                       const float* bias);
-  void copy_layers(const lrm_field_options& options, const float* const* weights,
-                   const float* const* biases);
 
   KernelModel model_{};
   const Kernel* kernel_;
   AlignedFloats planes_;
   AlignedFloats first_bias_;
-  AlignedFloats layers_;
+  DecoderWeights weights_;
   float constant_beyond_;
 };
 
-// "avx512", "avx2" or "portable": the best that this machine has, or, to test the others, a lower
-// one named by the environment variable LRM_INSTRUCTION_SET. Chosen once.
+// "amx", "avx512", "avx2" or "portable": the best that this machine has, or, to test the others, a
+// lower one named by the environment variable LRM_INSTRUCTION_SET. Chosen once.
 const Kernel& kernel_in_use();
 
 }  // namespace lrm

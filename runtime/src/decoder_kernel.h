@@ -5,9 +5,8 @@
 
 namespace lrm {
 
-// Points decoded at a time. A multiple of three vectors of every width (4, 8 and 16 lanes), and
-// small enough that two layers of 64 values (24 KiB) stay in a 32 KiB level 1 cache.
-constexpr int kernel_block = 48;
+// Kernels decode points in blocks; a multiple of this fills the blocks of every kernel.
+constexpr int batch_points = 192;
 
 // Rows of a layer computed together: 4 rows x 3 vectors of points make 12 accumulators, which with
 // 3 inputs and 1 weight fill the 16 vector registers of AVX2.
@@ -18,10 +17,24 @@ constexpr int kernel_max_lanes = 16;
 
 constexpr int kernel_max_layers = 32;
 
+// Matrix instructions take 32 inputs at a time and, in our kernel, two tiles of 16 outputs.
+constexpr int tile_channels = 32;
+
+// A weight matrix as three bfloat16 matrices whose sum it is, in the order that the matrix kernel
+// reads: [pairs of output tiles, tiles of 32 inputs, (low, middle, high), 2, 16, 16, 2]. Inputs j
+// and 16 + j of a tile are neighbours (see decoder_tiles_impl.h).
+struct KernelTiles {
+  const unsigned short* weights;
+  int input_tiles;   // of tile_channels
+  int output_pairs;  // of tile_channels
+};
+
 struct KernelLayer {
   const float* panels;      // [ceil(outputs / kernel_rows), inputs, kernel_rows], zero padded
   const float* transposed;  // [ceil(inputs / kernel_rows), outputs, kernel_rows], zero padded
-  const float* bias;        // [outputs padded to kernel_rows]
+  const float* bias;        // [outputs padded to tile_channels]
+  KernelTiles tiles;        // only if the kernel wants them: then there are no panels
+  KernelTiles transposed_tiles;
   int inputs;
   int outputs;
 };
@@ -43,9 +56,8 @@ struct KernelModel {
   float color_widen;
   int layer_count;  // after the first
   KernelLayer layers[kernel_max_layers];
-  const float* density_row;  // the last layer's first row alone, [inputs]
-  int buffer_rows;           // rows of kernel_block floats in each of two scratch buffers
-  int slope_rows;            // and in each of the layers' blocks of slopes, for gradients
+  const float* density_row;  // the last layer's first row alone, [inputs padded to tile_channels]
+  int widest;                // outputs of a layer, the first included and padded
 };
 
 // What decode gives; NULL where it is not wanted.
@@ -56,20 +68,23 @@ struct Decoded {
   float* gradient = nullptr;  // [count, 3] of raw density, per native unit
 };
 
-// Decodes up to kernel_block points. xyz [count, 3]. scratch, aligned to 64 bytes: 2 buffer_rows
-// rows, and for a gradient (layer_count + 1) slope_rows more.
-using KernelFunction = void (*)(const KernelModel& model, const float* xyz, int count,
-                                const Decoded& decoded, float* scratch);
-
 struct Kernel {
   const char* name;
-  KernelFunction decode;
+  bool wants_tiles;
+
+  // Floats of scratch that a call of decode needs.
+  long long (*scratch_floats)(const KernelModel& model, bool gradient);
+
+  // xyz [count, 3]; scratch aligned to 64 bytes.
+  void (*decode)(const KernelModel& model, const float* xyz, long long count, Decoded decoded,
+                 float* scratch);
 };
 
 extern const Kernel portable_kernel;
 #if defined(__x86_64__)
 extern const Kernel avx2_kernel;
 extern const Kernel avx512_kernel;
+extern const Kernel amx_kernel;
 #endif
 
 }  // namespace lrm

@@ -16,41 +16,12 @@
 //
 // Included once per instruction set by decoder_kernel_*.cpp, which set LRM_LANES, LRM_KERNEL and
 // LRM_KERNEL_NAME. Everything but the kernel itself has internal linkage.
+#include "decoder_finish_impl.h"
 #include "decoder_gradient_impl.h"
 #include "decoder_layers_impl.h"
 
 namespace lrm {
 namespace {
-
-// -- finish ---------------------------------------------------------------------------------------
-
-inline Vector density_value(const KernelModel& m, Vector raw) {
-  const Vector x = raw + m.density_bias;
-  if (m.density_activation == LRM_DENSITY_EXP) return exponential(x);
-  if (m.density_activation == LRM_DENSITY_RELU) return relu<VectorMath>(x);
-  return softplus<VectorMath>(x);
-}
-
-inline void write_density(const KernelModel& m, const float* raw, int count, bool activate,
-                          float* density) {
-  alignas(64) float row[kernel_block];
-  for (int i = 0; i < count; i += lanes) {
-    const Vector x = load(raw + i);
-    store(row + i, activate ? density_value(m, x) : x);
-  }
-  for (int i = 0; i < count; ++i) density[i] = row[i];
-}
-
-inline void write_color(const KernelModel& m, const float* raw, int count, float* rgb) {
-  alignas(64) float row[kernel_block];
-  for (int c = 0; c < 3; ++c) {
-    for (int i = 0; i < count; i += lanes) {
-      store(row + i,
-            color_value<VectorMath>(load(raw + (c + 1) * kernel_block + i), m.color_widen));
-    }
-    for (int i = 0; i < count; ++i) rgb[3 * i + c] = row[i];
-  }
-}
 
 template <bool kSlope>
 void run_layers(const KernelModel& m, const Corners& corners, int points, bool density_only,
@@ -65,8 +36,8 @@ void run_layers(const KernelModel& m, const Corners& corners, int points, bool d
   run_last(m, points, density_only, buffers);
 }
 
-void decode(const KernelModel& m, const float* xyz, int count, const Decoded& decoded,
-            float* scratch) {
+void decode_block(const KernelModel& m, const float* xyz, int count, const Decoded& decoded,
+                  float* scratch) {
   const int points = (count + tile_points - 1) / tile_points * tile_points;
   Corners corners;
   locate(m, xyz, count, &corners);
@@ -85,8 +56,17 @@ void decode(const KernelModel& m, const float* xyz, int count, const Decoded& de
   }
 }
 
+void decode(const KernelModel& m, const float* xyz, long long count, Decoded decoded,
+            float* scratch) {
+  for (; count > 0; count -= kernel_block, xyz += 3 * kernel_block) {
+    const int points = count < kernel_block ? static_cast<int>(count) : kernel_block;
+    decode_block(m, xyz, points, decoded, scratch);
+    advance(&decoded, points);
+  }
+}
+
 }  // namespace
 
-const Kernel LRM_KERNEL = {LRM_KERNEL_NAME, decode};
+const Kernel LRM_KERNEL = {LRM_KERNEL_NAME, false, buffer_floats, decode};
 
 }  // namespace lrm

@@ -10,9 +10,17 @@
 namespace lrm {
 namespace {
 
+// Points decoded at a time. Otherwise than by matrix instructions: a multiple of three vectors of
+// every width (4, 8 and 16 lanes), and small enough that two layers of 64 values (24 KiB) stay in a
+// 32 KiB level 1 cache.
+#if defined(LRM_BLOCK)
+constexpr int kernel_block = LRM_BLOCK;
+#else
+constexpr int kernel_block = 48;
+#endif
+
 constexpr int tile_vectors = 3;
 constexpr int tile_points = tile_vectors * lanes;
-static_assert(kernel_block % tile_points == 0, "a block is whole tiles");
 static_assert(lanes <= kernel_max_lanes, "planes are padded for this width");
 
 struct VectorMath {
@@ -62,8 +70,7 @@ inline void locate(const KernelModel& m, const float* xyz, int count, Corners* c
   }
 }
 
-// -- activations
-// ------------------------------------------------------------------------------------
+// -- activations ----------------------------------------------------------------------------------
 
 struct Identity {
   static Vector apply(Vector x) { return x; }
@@ -74,8 +81,11 @@ struct Relu {
   static Vector slope(Vector x) { return positive(x); }
 };
 struct Silu {
-  static Vector apply(Vector x) { return silu<VectorMath>(x); }
-  static Vector slope(Vector x) { return silu_slope<VectorMath>(x); }
+  static Vector apply(Vector x) { return x * logistic(x); }
+  static Vector slope(Vector x) {
+    const Vector s = logistic(x);
+    return s * (1.0f + x * (1.0f - s));
+  }
 };
 
 // -- gather ---------------------------------------------------------------------------------------
@@ -89,7 +99,7 @@ inline Vector interpolate(const float* texel, int row_stride, int channel_stride
   return sum;
 }
 
-// One point's sums over the planes, written to consecutive floats.
+// One point's sums over the planes and the bias, written to consecutive floats.
 inline void gather_point(const KernelModel& m, const Corners& corners, int point, float* sums) {
   const int row_stride = (m.width + 2) * m.channel_stride;
   const float* texel[3];
@@ -99,7 +109,8 @@ inline void gather_point(const KernelModel& m, const Corners& corners, int point
     for (int k = 0; k < 4; ++k) weight[plane][k] = splat(corners.weight[plane][k][point]);
   }
   for (int c = 0; c < m.channel_stride; c += lanes) {
-    Vector sum = interpolate(texel[0] + c, row_stride, m.channel_stride, weight[0]);
+    Vector sum = load(m.first_bias + c);
+    sum += interpolate(texel[0] + c, row_stride, m.channel_stride, weight[0]);
     sum += interpolate(texel[1] + c, row_stride, m.channel_stride, weight[1]);
     sum += interpolate(texel[2] + c, row_stride, m.channel_stride, weight[2]);
     store(sums + c, sum);
@@ -119,10 +130,9 @@ void gather_group(const KernelModel& m, const Corners& corners, int first, float
     for (int i = 0; i < lanes; ++i) rows[i] = load(stage + i * m.channel_stride + c);
     transpose(rows);
     for (int i = 0; i < lanes; ++i) {
-      const Vector x = rows[i] + splat(m.first_bias[c + i]);
       const int at = (c + i) * kernel_block + first;
-      store(output + at, Activation::apply(x));
-      if (kSlope) store(slope + at, Activation::slope(x));
+      store(output + at, Activation::apply(rows[i]));
+      if (kSlope) store(slope + at, Activation::slope(rows[i]));
     }
   }
 }
@@ -178,9 +188,9 @@ void run_layer(const KernelLayer& layer, int points, const float* input, float* 
 // for each activated layer, the first included.
 struct Buffers {
   Buffers(const KernelModel& m, float* scratch)
-      : values{scratch, scratch + m.buffer_rows * kernel_block},
-        slopes(scratch + 2 * m.buffer_rows * kernel_block),
-        slope_floats(m.slope_rows * kernel_block) {}
+      : values{scratch, scratch + m.widest * kernel_block},
+        slopes(scratch + 2 * m.widest * kernel_block),
+        slope_floats(m.widest * kernel_block) {}
 
   float* slope(int layer) const { return slopes + layer * slope_floats; }
   void swap() {
@@ -193,6 +203,11 @@ struct Buffers {
   float* slopes;
   int slope_floats;
 };
+
+inline long long buffer_floats(const KernelModel& m, bool gradient) {
+  const long long rows = 2 + (gradient ? m.layer_count + 1 : 0);
+  return rows * m.widest * kernel_block;
+}
 
 // The layers with an activation. Their last values are in buffers->values[0].
 template <class Activation, bool kSlope>

@@ -11,7 +11,7 @@ namespace {
 
 // Points a task decodes: about a millisecond of work, so that threads share evenly and a
 // cancellation is prompt, and far more than the cost of taking a task.
-constexpr std::size_t points_per_task = 16 * kernel_block;
+constexpr std::size_t points_per_task = 4 * batch_points;
 
 template <class Evaluate>  // evaluate(first, count)
 void for_point_ranges(int threads, std::size_t n, const Progress& progress,

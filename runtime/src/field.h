@@ -28,7 +28,7 @@ class Field {
   const Decoder& decoder() const { return decoder_; }
 
   // On the calling thread only; safe to call from many threads at once. xyz [n, 3] finite.
-  // density [n] after activation; rgb [n, 3]. Efficient from about 48 points a call.
+  // density [n] after activation; rgb [n, 3]. Efficient from about 64 points a call.
   void density(const float* xyz, std::size_t n, float* density) const;
   void query(const float* xyz, std::size_t n, float* density, float* rgb) const;
 

@@ -27,28 +27,37 @@ struct Lattice {
 
   int nodes() const { return cells + 1; }
 
-  // Estimated upper bound of raw density at a native position, anywhere, if it is more than
-  // `limit`; else some number not more than it.
-  float upper_bound(const float xyz[3], float limit) const {
+  // Where a position lies that is given in cells from the lattice's corner, clamped to it.
+  struct Place {
+    std::size_t cell, node;
     float part[3];
-    const std::size_t x = split(xyz[0], &part[0]);
-    const std::size_t y = split(xyz[1], &part[1]);
-    const std::size_t z = split(xyz[2], &part[2]);
+  };
+
+  Place place(const float position[3]) const {
     const auto n = static_cast<std::size_t>(cells);
-    const std::size_t cell = (x * n + y) * n + z;
-    if (!(bound[cell] > limit)) return limit;
-    if (block[cell] >= 0) {
+    Place place;
+    const std::size_t x = split(position[0], &place.part[0]);
+    const std::size_t y = split(position[1], &place.part[1]);
+    const std::size_t z = split(position[2], &place.part[2]);
+    place.cell = (x * n + y) * n + z;
+    place.node = (x * (n + 1) + y) * (n + 1) + z;
+    return place;
+  }
+
+  // Estimated upper bound of raw density at a place.
+  float upper_bound(const Place& place) const {
+    const float* part = place.part;
+    if (block[place.cell] >= 0) {
       const int octant = (part[0] >= 0.5f) << 2 | (part[1] >= 0.5f) << 1 | (part[2] >= 0.5f);
-      return octant_bound[8 * static_cast<std::size_t>(block[cell]) +
+      return octant_bound[8 * static_cast<std::size_t>(block[place.cell]) +
                           static_cast<std::size_t>(octant)];
     }
-    return interpolate(&raw[(x * (n + 1) + y) * (n + 1) + z], part) + margin[cell];
+    return interpolate(&raw[place.node], part) + margin[place.cell];
   }
 
  private:
-  std::size_t split(float x, float* part) const {
+  std::size_t split(float position, float* part) const {
     const float last = static_cast<float>(cells);
-    float position = (x + extent) / spacing;
     position = position > 0.0f ? (position < last ? position : last) : 0.0f;
     const int cell = position < last ? static_cast<int>(position) : cells - 1;
     *part = position - static_cast<float>(cell);

@@ -1,5 +1,5 @@
 // Passes:
-//   1. the field's lattice, if not made yet, and from it a mask of occupied cells
+//   1. the field's lattice, if not made yet, and from it how far empty space reaches
 //   2. per tile of pixels, until no ray is active: every active ray gives its next few samples in
 //      occupied cells; the decoder takes them together in full blocks; rays composite them, front
 //      to back, and retire when they leave the box or are opaque
@@ -9,185 +9,17 @@
 //
 // Sources: Levoy 1990, "Efficient Ray Tracing of Volume Data" (occupancy, early termination);
 // Laine et al. 2013, "Megakernels Considered Harmful" (wavefronts of rays).
-// Cost: the decoder at occupied samples, plus a mask look-up for each of the others.
+// Cost: the decoder at occupied samples, plus a look at the lattice for a few of the others.
 #include "render.h"
 
-#include <algorithm>
 #include <cmath>
 #include <memory>
-#include <vector>
 
-#include "camera.h"
-#include "occupancy.h"
 #include "parallel.h"
-#include "ray_samples.h"
+#include "render_tile.h"
 
 namespace lrm {
 namespace {
-
-// Pixels of a tile's side: 256 rays fill several decoder blocks even with few samples each.
-constexpr int tile_side = 16;
-
-// Samples decoded together at most; rays of a thinned-out tile give more each to fill it, but at
-// most max_samples_per_turn, since those behind the one that makes a ray opaque are wasted.
-constexpr int batch_samples = 10 * kernel_block;
-constexpr int max_samples_per_turn = 8;
-
-struct Picture {
-  int width, height;
-  float *rgb, *alpha, *depth;  // each may be NULL
-  const float* background;
-  double sdk_units_per_native;
-};
-
-// What all tiles share.
-struct Scene {
-  const Field& field;
-  const CameraRays& camera;
-  const RaySampling<double>& samples;
-  const Occupancy* occupancy;  // NULL: evaluate every sample of every ray
-};
-
-struct ActiveRay {
-  Ray<double> ray;
-  Composite<double> light;
-  int pixel;
-  int next;   // sample
-  int given;  // samples in the current batch
-};
-
-void write_pixel(const Picture& picture, const ActiveRay& active) {
-  const Composite<double>& light = active.light;
-  const auto pixel = static_cast<std::size_t>(active.pixel);
-  if (picture.rgb != nullptr) {
-    for (std::size_t i = 0; i < 3; ++i) {
-      const double behind = (1.0 - light.opacity) * static_cast<double>(picture.background[i]);
-      picture.rgb[3 * pixel + i] = static_cast<float>(light.rgb[i] + behind);
-    }
-  }
-  if (picture.alpha != nullptr) {
-    picture.alpha[pixel] = static_cast<float>(std::min(light.opacity, 1.0));
-  }
-  if (picture.depth != nullptr) {
-    const double mean = light.opacity > 0.0 ? light.distance / light.opacity : 0.0;
-    picture.depth[pixel] =
-        static_cast<float>(mean * active.ray.axis_cosine * picture.sdk_units_per_native);
-  }
-}
-
-class Tile {
- public:
-  Tile(const Scene& scene, const Picture& picture) : scene_(scene), picture_(picture) {
-    rays_.reserve(tile_side * tile_side);
-  }
-
-  void render(int first_row, int first_column) {
-    start_rays(first_row, first_column);
-    while (!rays_.empty()) {
-      collect();
-      scene_.field.query(xyz_, static_cast<std::size_t>(count_), density_, rgb_);
-      composite();
-      retire();
-    }
-  }
-
- private:
-  void start_rays(int first_row, int first_column) {
-    const int last_row = std::min(first_row + tile_side, picture_.height);
-    const int last_column = std::min(first_column + tile_side, picture_.width);
-    for (int row = first_row; row < last_row; ++row) {
-      for (int column = first_column; column < last_column; ++column) start_ray(row, column);
-    }
-  }
-
-  void start_ray(int row, int column) {
-    ActiveRay active{};
-    active.pixel = row * picture_.width + column;
-    active.ray.axis_cosine = scene_.camera.direction(row, column, active.ray.direction);
-    if (scene_.samples.place(scene_.camera.origin(), &active.ray)) {
-      rays_.push_back(active);
-    } else {
-      write_pixel(picture_, active);
-    }
-  }
-
-  // Fills the batch with the next samples of every active ray.
-  void collect() {
-    const int turn =
-        std::clamp(batch_samples / static_cast<int>(rays_.size()), 1, max_samples_per_turn);
-    count_ = 0;
-    for (ActiveRay& active : rays_) {
-      active.given = 0;
-      while (active.given < turn && active.next < scene_.samples.count) {
-        if (take_sample(active.ray, active.next++)) ++active.given;
-      }
-    }
-  }
-
-  bool take_sample(const Ray<double>& ray, int k) {
-    const double t = scene_.samples.distance(ray, k);
-    float* xyz = xyz_ + 3 * count_;
-    for (int i = 0; i < 3; ++i) {
-      xyz[i] = static_cast<float>(scene_.camera.origin()[i] + ray.direction[i] * t);
-    }
-    if (!counts(xyz, k)) return false;
-    distance_[count_] = t;
-    length_[count_] = scene_.samples.length(ray, k);
-    ++count_;
-    return true;
-  }
-
-  bool counts(const float xyz[3], int k) const {
-    if (scene_.field.empty_outside()) {
-      const float half = scene_.field.half_extent();
-      for (int i = 0; i < 3; ++i) {
-        if (std::abs(xyz[i]) > half) return false;
-      }
-    }
-    if (scene_.occupancy == nullptr || scene_.samples.always_counts(k)) return true;
-    return scene_.occupancy->at(xyz);
-  }
-
-  void composite() {
-    int sample = 0;
-    for (ActiveRay& active : rays_) {
-      for (int i = 0; i < active.given; ++i, ++sample) {
-        const double alpha = -std::expm1(-static_cast<double>(density_[sample]) * length_[sample]);
-        active.light.add(alpha, distance_[sample], rgb_ + 3 * sample, scene_.samples.epsilon());
-      }
-    }
-  }
-
-  bool done(const ActiveRay& active) const {
-    const bool opaque =
-        scene_.occupancy != nullptr && active.light.transmittance < opaque_transmittance;
-    return opaque || active.next == scene_.samples.count;
-  }
-
-  void retire() {
-    std::size_t kept = 0;
-    for (ActiveRay& active : rays_) {
-      if (done(active)) {
-        write_pixel(picture_, active);
-      } else {
-        rays_[kept++] = active;
-      }
-    }
-    rays_.resize(kept);
-  }
-
-  const Scene& scene_;
-  const Picture& picture_;
-  std::vector<ActiveRay> rays_;
-  int count_ = 0;
-  float xyz_[3 * batch_samples];
-  float density_[batch_samples];
-  float rgb_[3 * batch_samples];
-  double distance_[batch_samples];
-  double length_[batch_samples];
-};
-
-static_assert(tile_side * tile_side <= batch_samples, "every ray of a tile gives a sample");
 
 // The lattice pays if it has fewer points than the picture has samples.
 bool lattice_pays(const Picture& picture, int sample_count, const Field& field) {
@@ -225,7 +57,7 @@ void render(const Field& field, const lrm_camera& camera, const lrm_render_optio
       field.thread_count(), static_cast<std::size_t>(columns) * static_cast<std::size_t>(rows),
       [&](std::size_t task, int) {
         const int tile = static_cast<int>(task);
-        Tile(scene, picture).render(tile / columns * tile_side, tile % columns * tile_side);
+        render_tile(scene, picture, tile / columns * tile_side, tile % columns * tile_side);
       },
       progress.part(occupancy ? 0.3f : 0.0f, 1.0f));
 }

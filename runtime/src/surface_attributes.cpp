@@ -9,7 +9,7 @@
 namespace lrm {
 namespace {
 
-constexpr std::size_t vertices_per_task = 8 * kernel_block;
+constexpr std::size_t vertices_per_task = 2 * batch_points;
 
 bool normalize(const double vector[3], float* unit) {
   const double length = std::hypot(vector[0], vector[1], vector[2]);

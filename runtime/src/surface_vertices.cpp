@@ -9,7 +9,7 @@ namespace lrm {
 namespace {
 
 // Vertices that a task refines: some milliseconds of work in whole SIMD blocks.
-constexpr std::size_t vertices_per_task = 32 * kernel_block;
+constexpr std::size_t vertices_per_task = 8 * batch_points;
 
 EdgePlace place_of(const SurfaceGrid& grid, const SurfaceEdge& edge) {
   int low[3];

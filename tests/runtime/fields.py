@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import zlib
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from models.evaluation.fitted import load_field
 from models.field import FieldDecoder, FieldSpec, Triplane
 from tests.runtime import liblrm
 
 GOLDEN = Path(__file__).resolve().parents[1] / "data" / "golden"
+CHAIR = Path(__file__).resolve().parents[2] / "benchmarks" / "data" / "triposr_size_field.safetensors"
 
 TRIPOSR = FieldSpec(radius=0.87, widths=(24, 16, 16, 16, 4), activation="silu", density_bias=-1.0)
 OPENLRM = FieldSpec(
@@ -100,6 +103,15 @@ def shell_field(radius: float, thickness: float, *, density: float = 400.0, size
     last[0, :3] = density / half * np.array([1, -2, 1])
     last[1:, 3:] = np.eye(3)
     return Parameters(spec, quadric_planes(size), [hidden, last], [[*-corners, 1, 1, 1], [0, 0, 0, 0]])
+
+
+@functools.cache
+def fitted_chair() -> Parameters:
+    """Of TripoSR's size; `python -m models.fit` made it."""
+    triplane = load_field(CHAIR)
+    layers = triplane.decoder.layers
+    weights, biases = ([getattr(x, n).detach().numpy() for x in layers] for n in ("weight", "bias"))
+    return Parameters(triplane.spec, triplane.planes[0].detach().numpy(), weights, biases)
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -1,27 +1,60 @@
-"""`python -m tests.runtime.query_once IN.npz OUT.npz`: one query in a process of its own, without PyTorch.
+"""`python -m tests.runtime.query_once FOLDER [small-signal-stack]`: a process of its own, without PyTorch.
 
-IN holds spec (JSON), planes, weight0.., bias0.. and points; OUT gets instruction_set, density, rgb.
+Of every FOLDER/*.in.npz (spec as JSON, planes, weight0.., bias0.., points, threshold) makes *.out.npz:
+density and rgb at the points, vertices and normals of a mesh, and the instruction set in use.
+
+small-signal-stack: with an alternate signal stack that has no room for tile registers, for which
+Linux refuses them to the process.
 """
 
+import ctypes
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
-from tests.runtime import liblrm
+RESOLUTION = 24
 
 
-def main(source: str, target: str) -> None:
+class SignalStack(ctypes.Structure):
+    _fields_ = (("pointer", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+def take_small_signal_stack() -> ctypes.Array:
+    """8 KiB: enough for the registers of AVX-512 (3 KiB), not for the tiles' (8 KiB more)."""
+    memory = ctypes.create_string_buffer(8192)
+    stack = SignalStack(ctypes.addressof(memory), 0, len(memory))
+    if ctypes.CDLL(None, use_errno=True).sigaltstack(ctypes.byref(stack), None) != 0:
+        raise OSError(ctypes.get_errno(), "sigaltstack")
+    return memory
+
+
+def answer(source: Path) -> None:
+    from tests.runtime import liblrm
+
     # Arrays of the test's own making; pickles are refused.
     with np.load(source, allow_pickle=False) as file:  # noqa: TID251
         given = dict(file)
     spec = SimpleNamespace(**json.loads(str(given["spec"])))
     layers = range(len(spec.widths) - 1)
     weights, biases = ([given[f"{kind}{i}"] for i in layers] for kind in ("weight", "bias"))
-    density, rgb = liblrm.Field(spec, given["planes"], weights, biases).query(given["points"])
-    name = liblrm.lib.lrm_instruction_set().decode()
-    np.savez(target, instruction_set=name, density=density, rgb=rgb)
+    field = liblrm.Field(spec, given["planes"], weights, biases)
+    density, rgb = field.query(given["points"])
+    mesh = field.mesh(resolution=RESOLUTION, threshold=float(given["threshold"]))
+    np.savez(
+        source.with_name(source.name.replace(".in.", ".out.")),
+        instruction_set=liblrm.lib.lrm_instruction_set().decode(),
+        density=density, rgb=rgb, vertices=mesh.vertices, normals=mesh.normals,
+    )  # fmt: skip
+
+
+def main(folder: str, *options: str) -> None:
+    memory = take_small_signal_stack() if "small-signal-stack" in options else None
+    for source in sorted(Path(folder).glob("*.in.npz")):
+        answer(source)
+    del memory
 
 
 if __name__ == "__main__":

@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-import json
-import os
-import subprocess
-import sys
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from models.field import FieldSpec
-from tests.runtime import fields, liblrm, query_once
+from tests.runtime import fields, liblrm, twins
 from tests.runtime.refusal import refused
-
-# Measured: 2e-6 to 5e-6 of the largest density, as torch float32 against float64.
-TOLERANCE = 1e-5
 
 
 def assert_parity(field: fields.Parameters, points: np.ndarray) -> None:
-    assert_close_to_twin(field, points, *field.native().query(points))
-
-
-def assert_close_to_twin(field: fields.Parameters, points, density, rgb) -> None:
-    with torch.no_grad():
-        expected, expected_rgb = field.twin().query(torch.tensor(points).double()[None])
-    scale = max(expected.max().item(), 1e-30)
-    assert np.abs(density - expected[0].numpy()).max() / scale < TOLERANCE
-    assert np.abs(rgb - expected_rgb[0].numpy()).max() < TOLERANCE
-
-
-def points_around_the_box(count: int, radius: float, seed: int = 1) -> np.ndarray:
-    """Inside, on faces and edges, just outside and far away."""
-    rng = np.random.default_rng(seed)
-    points = rng.uniform(-1.2, 1.2, (count, 3))
-    points[: count // 4] = np.clip(points[: count // 4] * 2, -1, 1)
-    points[-3:] = [[1e30, 0, 0], [-50, 50, -1e9], [0, 0, 0]]
-    return (points * radius).astype(np.float32)
+    twins.assert_close(field, points, *field.native().query(points))
 
 
 @pytest.mark.parametrize("family", fields.FAMILIES)
@@ -49,12 +23,12 @@ def points_around_the_box(count: int, radius: float, seed: int = 1) -> np.ndarra
 def test_every_family_matches_the_twin(family, size):
     spec = fields.FAMILIES[family]
     field = fields.random_field(spec, size)
-    assert_parity(field, points_around_the_box(3001, spec.radius))
+    assert_parity(field, twins.points_around_the_box(3001, spec.radius))
 
 
 def test_published_triposr_size_matches_the_twin():
     spec = replace(fields.TRIPOSR, widths=(120,) + (64,) * 9 + (4,))
-    assert_parity(fields.random_field(spec, (64, 64)), points_around_the_box(2000, spec.radius))
+    assert_parity(fields.random_field(spec, (64, 64)), twins.points_around_the_box(2000, spec.radius))
 
 
 @pytest.mark.parametrize("reduction", ["concat", "sum", "mean"])
@@ -63,18 +37,18 @@ def test_channel_counts_and_reductions(channels, reduction):
     features = 3 * channels if reduction == "concat" else channels
     for widths in [(features, 4), (features, 7, 4), (features, 1, 130, 4)]:
         spec = FieldSpec(reduction=reduction, widths=widths)
-        assert_parity(fields.random_field(spec, (6, 4)), points_around_the_box(200, 1.0))
+        assert_parity(fields.random_field(spec, (6, 4)), twins.points_around_the_box(200, 1.0))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 2)], ids=str)
 def test_smallest_planes(size):
-    assert_parity(fields.random_field(fields.TRIPOSR, size), points_around_the_box(300, 0.87))
+    assert_parity(fields.random_field(fields.TRIPOSR, size), twins.points_around_the_box(300, 0.87))
 
 
 @pytest.mark.parametrize("count", [1, 2, 11, 12, 24, 47, 48, 49, 97])
 def test_a_point_does_not_depend_on_its_neighbours(count):
     field = fields.random_field(fields.TRIPOSR, (16, 16)).native()
-    points = points_around_the_box(97, 0.87)
+    points = twins.points_around_the_box(97, 0.87)
     density, rgb = field.query(points)
     some_density, some_rgb = field.query(points[:count])
     assert np.array_equal(some_density, density[:count])
@@ -83,7 +57,7 @@ def test_a_point_does_not_depend_on_its_neighbours(count):
 
 def test_density_alone_equals_density_with_colour():
     field = fields.random_field(fields.TRIPOSR, (16, 16)).native()
-    points = points_around_the_box(500, 0.87)
+    points = twins.points_around_the_box(500, 0.87)
     both, rgb = field.query(points)
     assert np.array_equal(field.query(points, rgb=False)[0], both)
     assert np.array_equal(field.query(points, density=False)[1], rgb)
@@ -98,7 +72,7 @@ def test_no_points_is_no_work():
 def test_a_null_bias_means_zeros():
     field = fields.random_field(fields.OUTLINE, (8, 8))
     field.biases = [np.zeros_like(b) for b in field.biases]
-    points = points_around_the_box(50, 1.0)
+    points = twins.points_around_the_box(50, 1.0)
     expected = field.native().query(points)[0]
     nulls = liblrm.Field(field.spec, field.planes, field.weights, [None] * len(field.weights))
     assert np.array_equal(nulls.query(points)[0], expected)
@@ -121,7 +95,7 @@ def test_frame_maps_points_to_native():
     rotation *= np.sign(np.linalg.det(rotation))
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = 2.5 * rotation, [1, -2, 3]
-    native = points_around_the_box(500, 0.87)[:-3].astype(np.float64)
+    native = twins.points_around_the_box(500, 0.87)[:-3].astype(np.float64)
     sdk = native @ matrix[:3, :3].T + matrix[:3, 3]
     turned = field.native(native_to_sdk=(ctypes.c_float * 16)(*matrix.ravel()))
     expected = field.native().query(native)[0]
@@ -166,35 +140,12 @@ def test_golden_openlrm():
     assert np.abs(native.density_grid(32) - arrays["grid_sigma"]).max() < 2e-4
 
 
-# Instruction sets, threads ------------------------------------------------------------------------
-
-
-def query_with(instruction_set: str, field: fields.Parameters, points: np.ndarray, folder: Path):
-    """In a process of its own, because the library chooses once. Skips where it cannot be run."""
-    arrays = {f"weight{i}": w for i, w in enumerate(field.weights)}
-    arrays |= {f"bias{i}": b for i, b in enumerate(field.biases)}
-    spec = json.dumps(field.spec.to_json())
-    np.savez(folder / "in.npz", spec=spec, planes=field.planes, points=points, **arrays)
-    command = [sys.executable, "-m", query_once.__name__, folder / "in.npz", folder / "out.npz"]
-    environment = {**os.environ, "LRM_INSTRUCTION_SET": instruction_set}
-    subprocess.run(command, env=environment, cwd=Path(__file__).parents[2], check=True)
-    result = fields.load_arrays(folder / "out.npz")
-    if result["instruction_set"] != instruction_set:
-        pytest.skip(f"this machine cannot run {instruction_set}")
-    return result["density"], result["rgb"]
-
-
-@pytest.mark.parametrize("name", ["portable", "avx2", "avx512"])
-@pytest.mark.parametrize("family", fields.FAMILIES)
-def test_every_instruction_set_matches_the_twin(name, family, tmp_path):
-    spec = fields.FAMILIES[family]
-    field, points = fields.random_field(spec, (7, 16)), points_around_the_box(500, spec.radius)
-    assert_close_to_twin(field, points, *query_with(name, field, points, tmp_path))
+# Threads ------------------------------------------------------------------------------------------
 
 
 def test_thread_counts_agree():
     parameters = fields.random_field(fields.TRIPOSR, (16, 16))
-    points = points_around_the_box(20_000, 0.87)
+    points = twins.points_around_the_box(20_000, 0.87)
     one = parameters.native(thread_count=1).query(points)
     many = parameters.native(thread_count=7).query(points)
     assert np.array_equal(one[0], many[0]) and np.array_equal(one[1], many[1])
@@ -202,7 +153,7 @@ def test_thread_counts_agree():
 
 def test_one_field_from_many_threads():
     field = fields.random_field(fields.TRIPOSR, (16, 16)).native()
-    points = points_around_the_box(5000, 0.87)
+    points = twins.points_around_the_box(5000, 0.87)
     expected = field.query(points)[0]
     results = {}
     threads = [

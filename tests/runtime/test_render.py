@@ -241,6 +241,13 @@ def test_thin_shell(cells, radius):
         assert_fast_is_close(field, view(azimuth, size=(96, 96)), sample_count=256)
 
 
+@pytest.mark.parametrize(("azimuth", "elevation"), [(75, -35), (165, 5), (345, -70)])
+def test_fitted_chair(azimuth, elevation):
+    """A network of TripoSR's size: from these sides, too little margin shows first."""
+    camera = view(azimuth, elevation, distance=2.6, fov=40, size=(96, 96))
+    assert_fast_is_close(fields.fitted_chair().native(), camera, **CLOSE_SETTINGS["unit"])
+
+
 @pytest.mark.parametrize("density", [1e-3, 0.01, 0.05, 0.3])
 @pytest.mark.parametrize("activation", ["relu", "softplus", "exp"])
 def test_haze_that_is_empty_nowhere(density, activation):
