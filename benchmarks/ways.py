@@ -73,7 +73,11 @@ class _Way:
     def __init__(self, name: str, command: Sequence[str]) -> None:
         self.name = name
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._answer()  # warmed up
+        try:
+            self._answer()  # warmed up
+        except BaseException:
+            self.close()
+            raise
 
     def run(self) -> float:
         seconds: float = self._ask("run")["seconds"]
@@ -84,9 +88,9 @@ class _Way:
         return self._ask("end")
 
     def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
+        """Its process ends with its input; a second time does nothing."""
+        if self.process.returncode is None:
+            self.process.communicate()
 
     def _ask(self, what: str) -> dict:
         assert self.process.stdin is not None
