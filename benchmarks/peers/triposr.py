@@ -43,6 +43,7 @@ def install_stand_ins(folder: Path) -> list[str]:
             return str(original(repo_id, filename, local_files_only=True, **options))
         except Exception:  # not in the cache
             (folder / filename).write_text(json.dumps(ENCODER))
+            replaced.append("the encoder's config.json")
             return str(folder / filename)
 
     huggingface_hub.hf_hub_download = local
