@@ -1,22 +1,25 @@
 """Picture -> coloured mesh file: an engine, the PyTorch way, and the way of C++ applications today.
 
     python benchmarks/bench_end_to_end.py --engine out/lrm-tiny.lrm --checkpoint models/lrm-tiny
+    python benchmarks/bench_end_to_end.py --engine triposr.lrm --checkpoint FOLDER --name triposr_end_to_end \
+        --ways lrm-sdk "openvino float32" --peer triposr=CHECKOUT --peer-python PYTHON
 
-    lrm-sdk    Reconstructor.run, Scene.mesh with linear vertices as the others have them, Mesh.save
+    lrm-sdk    Reconstructor.run, Scene.mesh with linear vertices as the others have them, Mesh.save; the
+               network that `lrm tune` found
+    BACKEND PRECISION  the same with that network of the engine
     torch      the family's network, density on the dense grid, marching cubes, colours at the vertices
     onnx       the same with network and decoder as ONNX graphs in ONNX Runtime
+    a peer     public code in a checkout, by its own Python (benchmarks/peers)
 
-The latter two take marching cubes from scikit-image (--marching skimage) or PyMCubes (mcubes). Each way
-runs in a process of its own, whose peak memory is told; the 99th percentile of the distance from its
-vertices to those of the first way, in cells, says whether they made the same surface.
+torch and onnx take marching cubes from scikit-image (--marching skimage) or PyMCubes (mcubes). Each way has
+a process of its own, whose peak memory is told, and they run in turn (ways.py); the 99th percentile of the
+distance from its vertices to those of --exact (default: the first way), in cells, says whether they made
+the same surface.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import resource
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -26,13 +29,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure import environment, save, timed
+from benchmarks.measure import environment, save
+from benchmarks.ways import in_turn, peak_gb, serve
 from lrm_sdk import Mesh, Reconstructor
 from lrm_sdk.engine import Engine, load_engine
 from lrm_sdk.images import load_image
 from lrm_sdk.preprocess import prepare
 
 WAYS = ("lrm-sdk", "torch", "onnx")
+PEERS = ("triposr",)  # benchmarks/peers/NAME.py
 CHUNK = 1 << 16  # points
 
 Query = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # points [N, 3] -> density [N], rgb [N, 3]
@@ -43,7 +48,10 @@ def picture_tensor(engine: Engine, picture: Path) -> np.ndarray:
 
 
 def sdk_way(args: argparse.Namespace) -> Callable[[], Mesh]:
-    rec = Reconstructor(args.engine, threads=args.threads)
+    backend, _, precision = args.way.partition(" ")
+    wish = {"backend": backend, "precision": precision} if precision else {}
+    rec = Reconstructor(args.engine, threads=args.threads, **wish)
+    print(rec.backend_report, flush=True)
     options = {"refine_steps": 0, "normals": False, "close_border": False}
     return lambda: rec.run(args.picture).mesh(resolution=args.side, **options)
 
@@ -140,49 +148,63 @@ def marched(library: str, density: np.ndarray, threshold: float) -> tuple[np.nda
     return vertices, faces
 
 
-def run_way(args: argparse.Namespace) -> dict:
-    make = {"lrm-sdk": sdk_way, "torch": torch_way, "onnx": onnx_way}[args.way](args)
+def serve_way(args: argparse.Namespace) -> None:
+    make = {"torch": torch_way, "onnx": onnx_way}.get(args.way, sdk_way)(args)
     with tempfile.TemporaryDirectory() as folder:
 
-        def whole() -> np.ndarray:
+        def whole() -> Mesh:
             mesh = make()
             mesh.save(Path(folder) / "mesh.glb")
-            return mesh.vertices
+            return mesh
 
-        timing = timed(whole, repeats=args.repeats)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    np.save(args.vertices, timing.result)
-    return {"median_s": timing.median, "p95_s": timing.p95, "peak_gb": peak, "vertices": len(timing.result)}
+        def facts(mesh: Mesh) -> dict:
+            np.save(args.vertices, mesh.vertices)
+            return {"peak_gb": peak_gb(), "vertices": len(mesh.vertices)}
+
+        serve(whole, facts)
 
 
-def in_own_process(args: argparse.Namespace, way: str, vertices: Path) -> dict:
-    command = [
-        sys.executable, __file__, "--engine", str(args.engine), "--checkpoint", str(args.checkpoint),
-        "--picture", str(args.picture), "--side", str(args.side), "--threads", str(args.threads),
-        "--repeats", str(args.repeats), "--marching", args.marching, "--way", way,
-        "--vertices", str(vertices),
+def commands(args: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
+    common = [
+        "--checkpoint", str(args.checkpoint), "--picture", str(args.picture), "--side", str(args.side),
+        "--threads", str(args.threads),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise SystemExit(f"{way}: {done.stderr}")
-    row: dict = json.loads(done.stdout.splitlines()[-1])
-    return {"way": way, **row}
+    own = [sys.executable, __file__, "--engine", str(args.engine), "--marching", args.marching, *common]
+    chosen = {way: [*own, "--way", way, "--vertices", str(vertices_file(folder, way))] for way in args.ways}
+    threshold = load_engine(args.engine, check_hashes=False).manifest.mesh.threshold
+    for name, _, checkout in (peer.partition("=") for peer in args.peer):
+        if name not in PEERS or not Path(checkout).is_dir():
+            raise SystemExit(
+                f"--peer: expected NAME=CHECKOUT, NAME one of {', '.join(PEERS)}, got {name}={checkout}"
+            )
+        script = Path(__file__).parent / "peers" / f"{name}.py"
+        chosen[f"{name}, public code"] = [
+            str(args.peer_python), str(script), "--checkout", checkout, "--threshold", str(threshold),
+            "--vertices", str(vertices_file(folder, f"{name}, public code")), *common,
+        ]  # fmt: skip
+    return chosen
+
+
+def vertices_file(folder: Path, way: str) -> Path:
+    return folder / f"{way}.npy"
 
 
 def compare(args: argparse.Namespace) -> list[dict]:
     from scipy.spatial import cKDTree
 
-    cell = 2 * load_engine(args.engine, check_hashes=False).sdk_radius / (args.side - 1)
-    rows, tree = [], None
-    with tempfile.TemporaryDirectory() as folder:
-        for way in WAYS:
-            file = Path(folder) / f"{way}.npy"
-            row = in_own_process(args, way, file)
-            vertices = np.load(file, allow_pickle=False)  # noqa: TID251
-            tree = tree or cKDTree(vertices)
+    engine = load_engine(args.engine, check_hashes=False)
+    cell = 2 * engine.sdk_radius / (args.side - 1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = in_turn(commands(args, folder), args.repeats)
+        tree = cKDTree(np.load(vertices_file(folder, args.exact or args.ways[0]), allow_pickle=False))  # noqa: TID251
+        for row in rows:
+            vertices = np.load(vertices_file(folder, row["way"]), allow_pickle=False)  # noqa: TID251
+            if row["way"] not in args.ways:  # a peer's are in the model's own frame
+                vertices = vertices @ engine.native_to_sdk[:3, :3].T + engine.native_to_sdk[:3, 3]
             row["distance_p99_cells"] = float(np.percentile(tree.query(vertices)[0], 99) / cell)
-            rows.append(row | {"ratio": row["median_s"] / rows[0]["median_s"] if rows else 1.0})
-            print(rows[-1], flush=True)
+            row["ratio"] = 1 / row["ratio"]  # times the first way's
+            print(row, flush=True)
     return rows
 
 
@@ -196,7 +218,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--marching", choices=("skimage", "mcubes"), default="skimage")
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), metavar="WAY")
+    parser.add_argument("--exact", metavar="WAY", help="whose surface the others are compared with")
+    parser.add_argument("--peer", nargs="*", default=[], metavar="NAME=CHECKOUT", help=f"{', '.join(PEERS)}")
+    parser.add_argument("--peer-python", type=Path, default=sys.executable, help="has what the peers need")
+    parser.add_argument("--name", default="end_to_end", help="of the file in benchmarks/results")
+    parser.add_argument("--way", help=argparse.SUPPRESS)
     parser.add_argument("--vertices", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -204,10 +231,9 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     args = parse_arguments()
     if args.way is not None:
-        print(json.dumps(run_way(args)))
-        return
+        return serve_way(args)
     facts = environment() | {"threads": args.threads, "marching": args.marching}
-    print(save("end_to_end", {"environment": facts, "rows": compare(args)}))
+    print(save(args.name, {"environment": facts, "rows": compare(args)}))
 
 
 if __name__ == "__main__":

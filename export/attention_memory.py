@@ -7,20 +7,9 @@ every head in each part, so that all cores stay busy.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import onnx
 
-from export.weights import load_graph
-
 SCORE_BYTES = 64 << 20  # of a part, for one picture
-
-
-def split_attention_in_file(path: Path) -> None:
-    """split_attention for a file; weights that lie outside it stay where they are."""
-    graph = load_graph(path, weights=False)
-    if split_attention(graph):
-        onnx.save(graph, path)
 
 
 def split_attention(graph: onnx.ModelProto, score_bytes: int = SCORE_BYTES) -> bool:

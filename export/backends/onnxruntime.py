@@ -5,8 +5,9 @@
     int8          weights of matrix products in 8 bits, a scale for every 16: a third of the file
     int8-dynamic  8-bit activations too, a scale for each tensor: faster, less exact
 
-Attention and convolutions stay float32 in all of them. Large attentions run in parts (attention_memory);
-without the package onnx, which a float32 network does not need otherwise, they stay whole.
+Attention and convolutions stay float32 in all of them. Large attentions and feed-forward networks
+run in parts (export/memory.py); without the package onnx, which a float32 network does not need
+otherwise, they stay whole.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def _entry(precision: str, file: str) -> dict:
 
 def _convert(onnx_path: Path, folder: Path, precision: str, report: Callable[[str], None]) -> str:
     """The name of the file that was made."""
-    from export.attention_memory import split_attention_in_file
+    from export.memory import split_in_file
     from export.weights import copy_graph
 
     if precision == "float32":
@@ -49,7 +50,7 @@ def _convert(onnx_path: Path, folder: Path, precision: str, report: Callable[[st
         make = {"bfloat16": _to_bfloat16, "int8": _to_int8, "int8-dynamic": _to_int8_dynamic}[precision]
         target = folder / f"network.{precision}.onnx"
         make(onnx_path, target)
-    split_attention_in_file(target)
+    split_in_file(target)
     return target.name
 
 

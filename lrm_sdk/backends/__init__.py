@@ -4,7 +4,8 @@ A backend module has
     PIP_EXTRA                          the extra that installs what it needs
     available(spec) -> str | None      why this machine cannot run `spec` (a NetworkSpec; None: any
                                        network at all), or None
-    load(path, threads) -> Network     raises EngineError for a file that is no sound network
+    load(path, threads) -> Network     raises EngineError for a file that is no sound network; OpenVINO's
+                                       takes the precision too, because one file serves several
 and its Network has
     run(image, poll) -> planes         image float32 [B, 3, S, S] -> float32 [B, 3, C, H, W];
                                        poll() is called while it runs and may raise to stop it
@@ -134,7 +135,8 @@ def choose(
 def load_network(path: Path, choice: Choice, threads: int | None) -> Network:
     name = choice.spec.backend
     module = importlib.import_module(GPU_TWINS[name]) if choice.on_gpu else backend_module(name)
-    network: Network = module.load(path, threads)
+    precision = {"precision": choice.spec.precision} if name == "openvino" else {}
+    network: Network = module.load(path, threads, **precision)
     return network
 
 

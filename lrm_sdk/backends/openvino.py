@@ -1,11 +1,17 @@
 """OpenVINO on the CPU, from its own IR: compiling a large ONNX takes over a minute, IR seconds.
 
+What a network computes in is said when it is compiled, so float32 and bfloat16 share one file:
+    float32            float32, also where the processor has bfloat16
+    bfloat16           bfloat16; for processors that have it only
+    int8, int8-static  products as the file says; all else bfloat16 where the processor has it
+
 The compiled form is kept in the user's cache folder (lrm_sdk.cache), so that the next start is
 quicker; the engine directory itself is never written to.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import threading
@@ -28,10 +34,24 @@ def available(spec: NetworkSpec | None) -> str | None:
     """Why this machine cannot run `spec` (None: any network at all), or None."""
     if importlib.util.find_spec("openvino") is None:
         return f"openvino is not installed; pip install 'lrm-sdk[{PIP_EXTRA}]'"
+    if spec is not None and spec.precision == "bfloat16" and "BF16" not in _capabilities():
+        listed = ", ".join(_capabilities()) or "nothing"
+        return f"this processor has no bfloat16 (OpenVINO lists {listed}); take float32 or int8"
     return None
 
 
-def load(path: Path, threads: int | None) -> OpenVinoNetwork:
+@functools.cache
+def _capabilities() -> tuple[str, ...]:
+    """What the processor computes in, as OpenVINO names it: "FP32", "BF16", "INT8" ..."""
+    try:
+        import openvino
+
+        return tuple(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    except Exception:  # no package that can be imported, no CPU plug-in: `load` says which
+        return ()
+
+
+def load(path: Path, threads: int | None, precision: str = "float32") -> OpenVinoNetwork:
     """Raises EngineError for a damaged file or no IR of ours, BackendError without the package."""
     try:
         import openvino
@@ -39,10 +59,10 @@ def load(path: Path, threads: int | None) -> OpenVinoNetwork:
         raise BackendError(
             f"openvino cannot be imported ({error}); pip install 'lrm-sdk[{PIP_EXTRA}]'"
         ) from error
-    count = threads or usable_cores()
+    count, computed = threads or usable_cores(), _computed_in(precision)
     try:
         core = openvino.Core()
-        compiled = core.compile_model(os.fspath(path), "CPU", _settings(count))
+        compiled = core.compile_model(os.fspath(path), "CPU", _settings(count, computed))
         _check_interface(path, compiled)
     except EngineError:
         raise
@@ -56,18 +76,25 @@ def load(path: Path, threads: int | None) -> OpenVinoNetwork:
         ) from error
     version = openvino.__version__.split("-")[0]
     found = ", compiled before" if compiled.get_property("LOADED_FROM_CACHE") else ""
-    return OpenVinoNetwork(compiled, f"openvino {version}, CPU, {count} threads{found}")
+    return OpenVinoNetwork(compiled, f"openvino {version}, CPU in {computed}, {count} threads{found}")
 
 
-def _settings(threads: int) -> dict[str, Any]:
+def _computed_in(precision: str) -> str:
+    """The type that everything but 8-bit products is computed in."""
+    return "float32" if precision == "float32" or "BF16" not in _capabilities() else "bfloat16"
+
+
+def _settings(threads: int, computed: str) -> dict[str, Any]:
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": "f32",  # otherwise it takes bfloat16 unasked where the CPU has it
+        # Otherwise it takes bfloat16 unasked where the CPU has it.
+        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[computed],
         # A cache without weights (OPTIMIZE_SIZE) gives a network that fails in a Reshape; seen in 2026.4.
         "CACHE_MODE": "OPTIMIZE_SPEED",
     }
-    folder = writable_cache_folder("openvino")  # None: it compiles every time
+    # A folder for each: what was compiled in float32 is found for bfloat16 too, and crashes there (2026.4).
+    folder = writable_cache_folder(f"openvino/{computed}")  # None: it compiles every time
     return settings if folder is None else settings | {"CACHE_DIR": os.fspath(folder)}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from export.build_engine import BuildError, BuildOptions, build_engine
-from lrm_sdk import CancelledError, EngineError, Reconstructor
+from lrm_sdk import BackendError, CancelledError, EngineError, Reconstructor
 from lrm_sdk.backends import openvino
 from lrm_sdk.engine import load_engine
 
@@ -26,11 +26,17 @@ def cache(tmp_path_factory):
         yield folder
 
 
+HAS_BFLOAT16 = "BF16" in openvino._capabilities()
+needs_bfloat16 = pytest.mark.skipif(not HAS_BFLOAT16, reason="this processor has no bfloat16")
+
+
 @pytest.fixture(scope="module")
 def engines(tmp_path_factory) -> dict[str, Path]:
+    """float32.lrm has bfloat16 too."""
     folder = tmp_path_factory.mktemp("engines")
     for precision in ("float32", "int8", "int8-static"):
-        options = BuildOptions(backends=["openvino"], precisions=[precision])
+        both = ["bfloat16", "float32"] if precision == "float32" else [precision]
+        options = BuildOptions(backends=["openvino"], precisions=both)
         build_engine(folder / f"{precision}.lrm", onnx=ONNX, options=options)
     build_engine(folder / "onnxruntime.lrm", onnx=ONNX)
     return {path.stem: path for path in folder.iterdir()}
@@ -42,10 +48,21 @@ def planes(engines) -> np.ndarray:
         return rec.run(PICTURE).planes
 
 
-@pytest.mark.parametrize("precision,bound", [("float32", 1e-5), ("int8", 2e-2), ("int8-static", 0.5)])
+@pytest.mark.parametrize(
+    "precision,bound",
+    [
+        ("float32", 1e-5),
+        pytest.param("bfloat16", 2e-2, marks=needs_bfloat16),
+        ("int8", 2e-2),
+        ("int8-static", 0.1),
+    ],
+)
 def test_planes_are_those_of_onnxruntime(engines, planes, precision, bound):
-    with Reconstructor(engines[precision], threads=1) as rec:
+    engine = engines["float32" if precision == "bfloat16" else precision]
+    with Reconstructor(engine, precision=precision, threads=1) as rec:
         assert f"openvino {precision}" in rec.backend_report and "1 threads" in rec.backend_report
+        computed = "bfloat16" if HAS_BFLOAT16 and precision != "float32" else "float32"
+        assert f"CPU in {computed}" in rec.backend_report
         mine = rec.run(PICTURE).planes
     assert np.linalg.norm(mine - planes) <= bound * np.linalg.norm(planes)
     assert (mine != planes).any()  # it was another library
@@ -53,10 +70,44 @@ def test_planes_are_those_of_onnxruntime(engines, planes, precision, bound):
 
 def test_reports_and_sizes(engines):
     manifests = {name: load_engine(path).manifest for name, path in engines.items()}
-    assert manifests["float32"].verification["planes_relative_error"] <= 1e-4
+    assert manifests["float32"].verification["others"][0]["planes_relative_error"] <= 1e-4
     assert manifests["int8"].verification["render_psnr_db"] >= 38
+    assert manifests["int8-static"].verification["render_psnr_db"] >= 38
     sizes = {name: m.files[f"network.{name}.bin"].size for name, m in manifests.items() if "onnx" not in name}
     assert sizes["int8"] < 0.5 * sizes["float32"] and sizes["int8-static"] < 0.5 * sizes["float32"]
+
+
+def test_bfloat16_shares_the_file_of_float32(engines):
+    manifest = load_engine(engines["float32"]).manifest
+    assert [n.precision for n in manifest.networks] == ["bfloat16", "float32"]
+    assert {n.file for n in manifest.networks} == {"network.float32.xml"}
+    assert [name for name in manifest.files if name.startswith("network")] == [
+        "network.float32.bin",
+        "network.float32.xml",
+    ]
+    # Verified where it can run; where it cannot, the engine says why.
+    assert manifest.verification["passed"] is (True if HAS_BFLOAT16 else None)
+
+
+@needs_bfloat16
+def test_bfloat16_is_what_it_computes_in(engines, planes):
+    """Float32's own file, and not float32's numbers; nor the other way round from a common cache."""
+    errors = {}
+    for precision in ("bfloat16", "float32", "bfloat16"):
+        with Reconstructor(engines["float32"], precision=precision) as rec:
+            mine = rec.run(PICTURE).planes
+        errors[precision] = np.linalg.norm(mine - planes) / np.linalg.norm(planes)
+    assert errors["float32"] < 1e-5 and errors["bfloat16"] > 1e-4
+
+
+def test_a_processor_without_bfloat16(engines, monkeypatch):
+    monkeypatch.setattr(openvino, "_capabilities", lambda: ("FP32", "INT8"))
+    with Reconstructor(engines["float32"]) as rec:
+        assert (rec.precision, "CPU in float32" in rec.backend_report) == ("float32", True)
+    with pytest.raises(BackendError, match=r"no bfloat16 \(OpenVINO lists FP32, INT8\); take float32"):
+        Reconstructor(engines["float32"], precision="bfloat16")
+    with Reconstructor(engines["int8"]) as rec:
+        assert "CPU in float32" in rec.backend_report
 
 
 def test_a_second_start_finds_the_compiled_network(engines, monkeypatch, tmp_path):
@@ -64,7 +115,7 @@ def test_a_second_start_finds_the_compiled_network(engines, monkeypatch, tmp_pat
     with Reconstructor(engines["float32"]) as rec:
         assert "compiled before" not in rec.backend_report
         planes = rec.run(PICTURE).planes
-    assert [p.suffix for p in (tmp_path / "openvino").iterdir()] == [".blob"]
+    assert [p.suffix for p in (tmp_path / "openvino/float32").iterdir()] == [".blob"]
     with Reconstructor(engines["float32"]) as rec:
         assert "compiled before" in rec.backend_report
         np.testing.assert_allclose(rec.run(PICTURE).planes, planes, atol=1e-6)
@@ -126,7 +177,7 @@ def test_damaged_files(engines, tmp_path, change):
 
 
 def test_unknown_precision(tmp_path):
-    with pytest.raises(BuildError, match="openvino builds float32, int8, int8-static; got float64"):
+    with pytest.raises(BuildError, match="openvino builds float32, bfloat16, int8, int8-static; got float64"):
         options = BuildOptions(backends=["openvino"], precisions=["float64"])
         build_engine(tmp_path / "x.lrm", onnx=ONNX, options=options)
     assert not list(tmp_path.iterdir())

@@ -132,8 +132,8 @@ def test_combinations_that_give_nothing(tmp_path):
     cases = [
         (
             ["onnxruntime", "openvino"],
-            ["bfloat16"],
-            "openvino builds float32, int8, int8-static; got bfloat16",
+            ["int8-dynamic"],
+            "openvino builds float32, bfloat16, int8, int8-static; got int8-dynamic",
         ),
         (["onnxruntime"], ["float32", "int2"], "got float32, int2"),
     ]
