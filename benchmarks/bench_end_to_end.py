@@ -52,7 +52,9 @@ def sdk_way(args: argparse.Namespace) -> Callable[[], Mesh]:
     wish = {"backend": backend, "precision": precision} if precision else {}
     rec = Reconstructor(args.engine, threads=args.threads, **wish)
     print(rec.backend_report, flush=True)
-    options = {"refine_steps": 0, "normals": False, "close_border": False}
+    options = {
+        "refine_steps": 0, "normals": False, "close_border": False, "exhaustive": args.exhaustive
+    }  # fmt: skip
     return lambda: rec.run(args.picture).mesh(resolution=args.side, **options)
 
 
@@ -170,6 +172,7 @@ def commands(args: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
         "--threads", str(args.threads),
     ]  # fmt: skip
     own = [sys.executable, __file__, "--engine", str(args.engine), "--marching", args.marching, *common]
+    own += ["--exhaustive"] if args.exhaustive else []
     chosen = {way: [*own, "--way", way, "--vertices", str(vertices_file(folder, way))] for way in args.ways}
     threshold = load_engine(args.engine, check_hashes=False).manifest.mesh.threshold
     for name, _, checkout in (peer.partition("=") for peer in args.peer):
@@ -218,6 +221,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--marching", choices=("skimage", "mcubes"), default="skimage")
+    parser.add_argument(
+        "--exhaustive", action="store_true", help="lrm-sdk looks at every cell too (fields of random weights)"
+    )
     parser.add_argument("--ways", nargs="+", default=list(WAYS), metavar="WAY")
     parser.add_argument("--exact", metavar="WAY", help="whose surface the others are compared with")
     parser.add_argument("--peer", nargs="*", default=[], metavar="NAME=CHECKOUT", help=f"{', '.join(PEERS)}")
