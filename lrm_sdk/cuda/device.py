@@ -23,6 +23,10 @@ class Device(Protocol):
     Tests have a second one, which runs the same kernels on the CPU.
     """
 
+    @property
+    def multiprocessors(self) -> int:
+        """How many blocks run side by side, at least."""
+
     def empty(self, shape: tuple[int, ...], dtype: Any) -> DeviceArray:
         """Memory with any content. Raises OutOfMemoryError."""
 
@@ -39,13 +43,8 @@ class Device(Protocol):
     def fill(self, array: DeviceArray, byte: int) -> None:
         """Sets every byte."""
 
-    def launch(
-        self, kernel: str, blocks: int, threads: int, *arguments: Any, cooperative: bool = False
-    ) -> None:
-        """Arguments are DeviceArrays, None for a NULL pointer, and NumPy scalars of the kernel's types.
-
-        cooperative   threads of a block wait for each other.
-        """
+    def launch(self, kernel: str, blocks: int, threads: int, *arguments: Any) -> None:
+        """Arguments are DeviceArrays, None for a NULL pointer, and NumPy scalars of the kernel's types."""
 
 
 def launch_items(device: Device, kernel: str, items: int, threads: int, *arguments: Any) -> None:

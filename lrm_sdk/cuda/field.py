@@ -9,12 +9,13 @@ import numpy as np
 
 from lrm_sdk.cuda.device import DeviceArray, launch_items
 from lrm_sdk.cuda.layers import DeviceLayers
-from lrm_sdk.cuda.render import block_count, render_job
+from lrm_sdk.cuda.render import render_job, tile_count
 from lrm_sdk.cuda.surface import DeviceMesh, Extraction
 from lrm_sdk.native.options import CameraParameters, MeshOptions, RenderOptions
 
 THREADS = 128  # of a block that decodes: __launch_bounds__ of the kernels
 FOLD_THREADS = 256
+RESIDENT_BLOCKS = 4  # of a persistent kernel on a multiprocessor: as many as registers allow at best
 
 
 class CudaField:
@@ -29,12 +30,15 @@ class CudaField:
         self.device = device = layers.device
         self.spec = spec = layers.spec
         self.options = layers.options
-        self._layers, self._to_native = layers.layers, layers.to_native
-        self._planes = device.empty(spec.folded_shape, np.float32)
+        self._to_native = layers.to_native
+        folded = device.empty(spec.folded_shape, np.float32)
+        rounded = device.empty(spec.folded_shape, np.uint16) if spec.rounded else None
+        self._exact = (folded, layers.layers)
+        self._sampler = (folded if rounded is None else rounded, layers.sampled)
         self._lattice: DeviceArray | None = None
         groups = math.prod(spec.folded_shape) // 4
         self._launch(
-            "lrm_fold_planes", groups, FOLD_THREADS, planes, layers.columns, layers.bias, self._planes
+            "lrm_fold_planes", groups, FOLD_THREADS, planes, layers.columns, layers.bias, folded, rounded
         )
 
     def query(self, points: DeviceArray) -> tuple[DeviceArray, DeviceArray]:
@@ -43,7 +47,7 @@ class CudaField:
         density = self.device.empty((count,), np.float32)
         rgb = self.device.empty((count, 3), np.float32)
         self._launch(
-            "lrm_query", count, THREADS, self._planes, self._layers, self._to_native,
+            "lrm_query", count, THREADS, *self._sampler, self._to_native,
             points, np.int64(count), density, rgb,
         )  # fmt: skip
         return density, rgb
@@ -55,7 +59,7 @@ class CudaField:
     def _grid(self, half: float, resolution: int, *, activate: bool) -> DeviceArray:
         values = self.device.empty((resolution,) * 3, np.float32)
         self._launch(
-            "lrm_density_grid", resolution**3, THREADS, self._planes, self._layers,
+            "lrm_density_grid", resolution**3, THREADS, *self._sampler,
             np.float64(half), np.int32(resolution), np.int64(0), np.int64(resolution**3),
             np.int32(activate), values,
         )  # fmt: skip
@@ -76,9 +80,12 @@ class CudaField:
             occupancy = self._occupancy(float(job["density_limit"]))
         size = (camera.height, camera.width)
         rgb, alpha, depth = (self.device.empty(s, np.float32) for s in ((*size, 3), size, size))
+        next_pixel = self.device.empty((1,), np.int32)
+        self.device.fill(next_pixel, 0)
+        blocks = min(tile_count(camera), RESIDENT_BLOCKS * self.device.multiprocessors)
         self.device.launch(
-            "lrm_render", block_count(camera), THREADS, self._planes, self._layers,
-            self.device.upload(job), *occupancy, rgb, alpha, depth,
+            "lrm_render", blocks, THREADS, *self._sampler,
+            self.device.upload(job), *occupancy, next_pixel, rgb, alpha, depth,
         )  # fmt: skip
         return rgb, alpha, depth
 
@@ -88,7 +95,7 @@ class CudaField:
         options as lrm_sdk.native.Field.mesh accepts them. Raises EmptySurfaceError, OutOfMemoryError.
         """
         return Extraction(
-            self.device, self._planes, self._layers, self.options, options or MeshOptions()
+            self.device, self._exact, self._sampler, self.options, options or MeshOptions()
         ).run()
 
     @property
@@ -102,7 +109,7 @@ class CudaField:
         if self._lattice is None:
             lattice = self.device.empty((nodes,) * 3, np.float32)
             self._launch(
-                "lrm_lattice_nodes", nodes**3, THREADS, self._planes, self._layers, np.int32(nodes), lattice
+                "lrm_lattice_nodes", nodes**3, THREADS, *self._sampler, np.int32(nodes), lattice
             )
             self._lattice = lattice
         margin = self.device.empty((cells,) * 3, np.float32)

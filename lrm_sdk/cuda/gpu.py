@@ -45,6 +45,10 @@ class GpuDevice:
         return f"sm_{self._device.arch}"
 
     @property
+    def multiprocessors(self) -> int:
+        return int(self._device.properties.multiprocessor_count)
+
+    @property
     def stream(self) -> Any:
         """The cuda.core stream that everything is ordered on."""
         return self._stream
@@ -87,9 +91,7 @@ class GpuDevice:
             self._device.set_current()
             array.fill(byte)
 
-    def launch(
-        self, kernel: str, blocks: int, threads: int, *arguments: Any, cooperative: bool = False
-    ) -> None:
+    def launch(self, kernel: str, blocks: int, threads: int, *arguments: Any) -> None:
         from cuda.core import LaunchConfig, launch
 
         values = [_argument(argument) for argument in arguments]

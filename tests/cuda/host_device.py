@@ -31,6 +31,8 @@ C_TYPES = {
 class HostDevice:
     """Arrays are NumPy arrays; new ones are poisoned with NaN (all bits set)."""
 
+    multiprocessors = 2
+
     def __init__(self, spec: Specialization) -> None:
         self.library = build(spec)
         self.launches: list[tuple] = []  # (kernel, *arguments)
@@ -54,17 +56,17 @@ class HostDevice:
     def fill(self, array: np.ndarray, byte: int) -> None:
         array.reshape(-1).view(np.uint8)[:] = byte
 
-    def launch(self, kernel: str, blocks: int, threads: int, *arguments, cooperative: bool = False) -> None:
+    def launch(self, kernel: str, blocks: int, threads: int, *arguments) -> None:
         assert blocks > 0 and 0 < threads <= 1024
         self.launches.append((kernel, *arguments))
-        run_kernel(self.library, kernel, blocks, threads, *arguments, cooperative=cooperative)
+        run_kernel(self.library, kernel, blocks, threads, *arguments)
 
 
-def run_kernel(library: ctypes.CDLL, kernel: str, blocks: int, threads: int, *arguments, cooperative=False):
+def run_kernel(library: ctypes.CDLL, kernel: str, blocks: int, threads: int, *arguments):
     """Arguments are arrays, addresses, None and NumPy scalars."""
     values = [as_c(argument) for argument in arguments]
     pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
-    getattr(library, f"launch_{kernel}")(blocks, threads, int(cooperative), pointers)
+    getattr(library, f"launch_{kernel}")(blocks, threads, pointers)
 
 
 def as_c(argument):

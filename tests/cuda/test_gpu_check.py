@@ -46,8 +46,8 @@ def test_the_checks_pass_on_the_cpu_in_the_place_of_a_gpu(name):
 class Lazy(HostDevice):
     """Leaves out the last block of point queries."""
 
-    def launch(self, kernel, blocks, threads, *arguments, cooperative=False):
-        super().launch(kernel, blocks - (kernel == "lrm_query"), threads, *arguments, cooperative=cooperative)
+    def launch(self, kernel, blocks, threads, *arguments):
+        super().launch(kernel, blocks - (kernel == "lrm_query"), threads, *arguments)
 
 
 def test_what_a_kernel_does_not_write_fails_its_check(monkeypatch):

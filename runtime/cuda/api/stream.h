@@ -137,7 +137,7 @@ class Stream {
           name);
 #else
     (void)name;
-    lrm_kernels::shim::launch(kernel, blocks, threads, false, arguments);
+    lrm_kernels::shim::launch(kernel, blocks, threads, arguments);
 #endif
   }
 
