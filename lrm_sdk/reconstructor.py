@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +22,11 @@ from lrm_sdk.native.checks import integer
 from lrm_sdk.preprocess import find_square, picture_of, prepare
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
 from lrm_sdk.reconstructor_checks import check_pictures, check_shapes, checked_tensor
-from lrm_sdk.scene import Scene
+from lrm_sdk.scene import Scene, check_field_precision
 from lrm_sdk.tuning import fastest_first, read_record
+
+if TYPE_CHECKING:
+    from lrm_sdk.cuda.stage import GpuStage
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,9 @@ class Reconstructor:
                   has one for it or ONNX Runtime can run there; "auto": the field where the network runs.
     precision     None: as `lrm tune` found, else the most exact of the engine; or e.g. "float32", "int8"
                   (`lrm info` lists them).
+    field_precision  of a field on a GPU: "float32"; "float16" or "bfloat16": points, grids, pictures and a
+                  surface's blocks on tensor cores (docs/GPU.md says how exact), vertices, normals and
+                  vertex colours in float32 as ever.
     threads       cores to use; None: all that this process may use.
     max_device_bytes  bound on device memory, the network's (if it is on the GPU) and all scenes' together;
                   None: none. What it holds back is an OutOfMemoryError of the call that asks for more.
@@ -65,6 +71,7 @@ class Reconstructor:
         backend: str = "auto",
         device: str = "auto",
         precision: str | None = None,
+        field_precision: str = "float32",
         threads: int | None = None,
         max_device_bytes: int | None = None,
         prepare_on_device: bool = False,
@@ -81,6 +88,8 @@ class Reconstructor:
         )  # fmt: skip
         self.backend, self.precision = choice.spec.backend, choice.spec.precision
         self.device = _field_device(device, self.backend)
+        check_field_precision(self.device, field_precision)
+        self.field_precision = field_precision
         path = self.engine.path(choice.spec.file)
         network = load_network(path, choice, self._threads)
         check_shapes(path, network, self.engine.manifest)
@@ -91,7 +100,11 @@ class Reconstructor:
                 f"{self.device}; leave it out"
             )
         self._prepare_on_device = prepare_on_device
-        field = _prepare_device(self.engine, self.device, network, max_device_bytes)
+        self._stage: GpuStage | None = None
+        field = "field on cpu"
+        if self.device != "cpu":
+            left = _left_for_field(network, max_device_bytes)
+            field = self._open_stage(left)
         self.backend_report = f"{choice.report()}; {network.describe()}; {field}"
 
     def run(self, image: ImageSource, *, subject: str = "auto", progress: ProgressArgument = None) -> Scene:
@@ -151,6 +164,13 @@ class Reconstructor:
         image = checked_tensor(image, self.engine.manifest.input.size)
         return self._planes(self._open_network(), image, report.poll)
 
+    def scene_of(self, planes: Any, picture: np.ndarray | Callable[[], np.ndarray] | None = None) -> Scene:
+        """Scene(engine, planes, picture=picture) with this object's device, field_precision and threads."""
+        return Scene(
+            self.engine, planes, picture=picture, threads=self._threads, device=self.device,
+            field_precision=self.field_precision,
+        )  # fmt: skip
+
     def close(self) -> None:
         """Frees the network. Scenes already made stay usable, calls that other threads are inside of
         finish, new ones raise LrmError; closing twice does nothing."""
@@ -203,24 +223,28 @@ class Reconstructor:
 
     def _tensor(self, rgba: np.ndarray, subject: str, name: str) -> tuple[Any, Any]:
         spec = self.engine.manifest.input
-        if not self._prepare_on_device:
+        if not self._prepare_on_device or self._stage is None:
             prepared = prepare(rgba, spec, subject=subject, name=name)
             return prepared.tensor, prepared.picture
-        from lrm_sdk.cuda.stage import gpu_stage
-
         square = find_square(rgba, spec, subject=subject, name=name)
-        tensor = gpu_stage(self.engine, self.device).prepared(square, spec)
+        tensor = self._stage.prepared(square, spec)
         return tensor, lambda: picture_of(np.asarray(tensor))
 
     def _scene(self, network: Network, ready: _Ready, poll: Callable[[], None]) -> Scene:
         start = time.perf_counter()
         with self._planes_of_one(network, ready.tensor, poll) as planes:
             seconds = ready.seconds | {"network": time.perf_counter() - start}
-            scene = Scene(
-                self.engine, planes, picture=ready.picture, threads=self._threads, device=self.device
-            )
+            scene = self.scene_of(planes, ready.picture)
         scene.timings = seconds | scene.timings
         return scene
+
+    def _open_stage(self, max_bytes: int | None) -> str:
+        """Loads kernels and weights of a field on a GPU, so that no picture waits for it; what to report."""
+        from lrm_sdk.cuda.stage import gpu_stage
+
+        self._stage = gpu_stage(self.engine, self.device, max_bytes, self.field_precision)
+        bound = "" if max_bytes is None else f", at most {max_bytes / 1e6:.1f} MB"
+        return f"field on {self.device}, {self._stage.describe()}{bound}"
 
     def _open_network(self) -> Network:
         network = self._network
@@ -261,19 +285,14 @@ def _field_device(wanted: str, backend: str) -> str:
     return "cuda:0"
 
 
-def _prepare_device(engine: Engine, device: str, network: Network, max_bytes: int | None) -> str:
-    """Loads kernels and weights of a field on a GPU, so that no picture waits for it; what to report."""
-    if device == "cpu":
-        return "field on cpu"
-    from lrm_sdk.cuda.stage import gpu_stage
-
-    left = max_bytes
-    if max_bytes is not None and isinstance(network, DeviceNetwork):
-        left = max_bytes - network.device_bytes
-        if left <= 0:
-            raise OutOfMemoryError(
-                f"max_device_bytes: expected more than the network's {network.device_bytes}, "
-                f"got {max_bytes}; raise it, or take a smaller precision"
-            )
-    bound = "" if left is None else f", at most {left / 1e6:.1f} MB"
-    return f"field on {device}, {gpu_stage(engine, device, left).describe()}{bound}"
+def _left_for_field(network: Network, max_bytes: int | None) -> int | None:
+    """Of the bound on device memory. Raises OutOfMemoryError."""
+    if max_bytes is None or not isinstance(network, DeviceNetwork):
+        return max_bytes
+    left = max_bytes - network.device_bytes
+    if left <= 0:
+        raise OutOfMemoryError(
+            f"max_device_bytes: expected more than the network's {network.device_bytes}, "
+            f"got {max_bytes}; raise it, or take a smaller precision"
+        )
+    return left

@@ -12,7 +12,6 @@ from lrm_sdk.camera import Camera
 from lrm_sdk.engine import VERIFICATION_FILE, read_tensors
 from lrm_sdk.errors import EngineError
 from lrm_sdk.reconstructor import Reconstructor
-from lrm_sdk.scene import Scene
 
 TENSORS = ("image", "planes", "points", "density", "rgb", "camera_to_world", "intrinsics", "render")
 
@@ -90,13 +89,17 @@ def verify_engine(
     backend: str = "auto",
     device: str = "auto",
     precision: str | None = None,
+    field_precision: str = "float32",
     threads: int | None = None,
 ) -> VerificationReport:
     """Runs the engine's reference pictures through network and field and measures the differences.
 
     Raises EngineError where the engine or its references are damaged, BackendError.
     """
-    with Reconstructor(folder, backend=backend, device=device, precision=precision, threads=threads) as rec:
+    with Reconstructor(
+        folder, backend=backend, device=device, precision=precision, field_precision=field_precision,
+        threads=threads,
+    ) as rec:  # fmt: skip
         return verify_loaded(rec)
 
 
@@ -143,7 +146,7 @@ def reference_errors(
     rec: Reconstructor, references: dict[str, np.ndarray], k: int, planes: np.ndarray
 ) -> tuple[float, float, float, float]:
     """Errors of planes, density and rgb, and the PSNR of the render, for reference picture k."""
-    scene = Scene(rec.engine, planes, device=rec.device)
+    scene = rec.scene_of(planes)
     density, rgb = scene.query(references["points"])
     height, width = references["render"].shape[1:3]
     fx, fy, cx, cy = references["intrinsics"].tolist()

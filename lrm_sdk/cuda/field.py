@@ -108,9 +108,7 @@ class CudaField:
         cells, nodes = self._cells, self._cells + 1
         if self._lattice is None:
             lattice = self.device.empty((nodes,) * 3, np.float32)
-            self._launch(
-                "lrm_lattice_nodes", nodes**3, THREADS, *self._sampler, np.int32(nodes), lattice
-            )
+            self._launch("lrm_lattice_nodes", nodes**3, THREADS, *self._sampler, np.int32(nodes), lattice)
             self._lattice = lattice
         margin = self.device.empty((cells,) * 3, np.float32)
         occupied = self.device.empty((-(-(cells**3) // 32),), np.uint32)

@@ -26,7 +26,10 @@ def layer_words(
         outputs = COLUMNS if index == len(weights) - 1 else hidden
         matrix = np.zeros((outputs, hidden), np.float32)
         matrix[: weights[index].shape[0], : weights[index].shape[1]] = weights[index]
-        parts += [fragments(matrix, spec.precision).ravel(), padded_bias(biases[index], outputs).view(np.uint32)]
+        parts += [
+            fragments(matrix, spec.precision).ravel(),
+            padded_bias(biases[index], outputs).view(np.uint32),
+        ]
     return np.concatenate(parts)
 
 

@@ -16,6 +16,8 @@ from lrm_sdk.cuda.compile import cached_cubin
 from lrm_sdk.cuda.specialization import Specialization
 from lrm_sdk.errors import BackendError, OutOfMemoryError
 
+TENSOR_CORES_FROM = (8, 0)  # compute capability that has mma.m16n8k16
+
 
 class GpuDevice:
     """The kernels for one field, loaded on one GPU, and a stream of its own or the caller's.
@@ -32,6 +34,12 @@ class GpuDevice:
     ) -> None:
         self._device = open_device(index)
         self._device.set_current()
+        if spec.rounded and tuple(self._device.compute_capability) < TENSOR_CORES_FROM:
+            major, minor = self._device.compute_capability
+            raise BackendError(
+                f"field_precision={spec.precision!r}: expected a GPU of compute capability "
+                f"{TENSOR_CORES_FROM[0]}.{TENSOR_CORES_FROM[1]} or newer, got {major}.{minor}; take 'float32'"
+            )
         self._stream = self._device.create_stream(stream)
         self._module = _load(spec, self.arch)
         self._max_bytes = max_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,3 +39,9 @@ class DeviceLayers:
         self.columns = device.upload(plane_columns(weights[0], spec, options.reduction))
         self.bias = device.upload(padded_bias(biases[0], spec.hidden))
         self.to_native = device.upload(np.linalg.inv(np.float64(options.native_to_sdk))[:3])
+
+    @property
+    def nbytes(self) -> int:
+        """Of device memory."""
+        arrays = {id(a): a for a in (self.layers, self.sampled, self.columns, self.bias)}
+        return sum(math.prod(a.shape) * a.dtype.itemsize for a in arrays.values())

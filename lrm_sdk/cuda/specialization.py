@@ -10,11 +10,11 @@ import numpy as np
 from lrm_sdk.native.options import (
     ACTIVATIONS,
     DENSITY_ACTIVATIONS,
+    FIELD_PRECISIONS,
     OUTSIDE,
     FieldOptions,
 )
 
-PRECISIONS = ("float32", "float16", "bfloat16")  # as LRM_PRECISION of field.cuh numbers them
 PANEL_ROWS = 8  # panel_rows of field.cuh
 FRAGMENT_DEPTH = 32  # inputs that decoder_tensor.cuh reads at once
 
@@ -49,7 +49,7 @@ class Specialization:
         widths: Sequence[int],
         precision: str = "float32",
     ) -> Specialization:
-        """Of options that liblrm has accepted, and one of PRECISIONS."""
+        """Of options that liblrm has accepted, and one of FIELD_PRECISIONS."""
         return cls(
             plane_shape,
             tuple(widths),
@@ -103,7 +103,7 @@ class Specialization:
             "LRM_DENSITY_BIAS": _float(self.density_bias),
             "LRM_COLOR_WIDEN": _float(self.color_widen),
             "LRM_OUTSIDE": str(OUTSIDE.index(self.outside)),
-            "LRM_PRECISION": str(PRECISIONS.index(self.precision)),
+            "LRM_PRECISION": str(FIELD_PRECISIONS.index(self.precision)),
         }
 
     def header(self) -> str:

@@ -28,7 +28,7 @@ from lrm_sdk.preprocess import Square
 
 CHECK_BLOCKS, CHECK_THREADS = 64, 256
 
-_stages: weakref.WeakKeyDictionary[Engine, dict[str, GpuStage]] = weakref.WeakKeyDictionary()
+_stages: weakref.WeakKeyDictionary[Engine, dict[tuple[str, str], GpuStage]] = weakref.WeakKeyDictionary()
 _opening = threading.Lock()
 
 
@@ -74,10 +74,10 @@ class GpuStage:
 
     def describe(self) -> str:
         """What it takes, e.g. "0.3 MB of weights, 5.4 MB a scene"."""
-        layers = (self._layers.layers, self._layers.columns, self._layers.bias)
-        weights = 4 * sum(math.prod(array.shape) for array in layers)
-        scene = 4 * (3 * math.prod(self.spec.plane_shape) + math.prod(self.spec.folded_shape))
-        return f"{weights / 1e6:.1f} MB of weights, {scene / 1e6:.1f} MB a scene"
+        weights = self._layers.nbytes
+        folded = math.prod(self.spec.folded_shape) * (6 if self.spec.rounded else 4)
+        scene = 4 * 3 * math.prod(self.spec.plane_shape) + folded
+        return f"{self.spec.precision}, {weights / 1e6:.1f} MB of weights, {scene / 1e6:.1f} MB a scene"
 
     def _check_finite(self, planes: DeviceArray) -> None:
         bad = self._device.upload(np.zeros(1, np.int32))
@@ -87,11 +87,14 @@ class GpuStage:
             raise NotFiniteError("planes: expected finite numbers, got NaN or infinity")
 
 
-def gpu_stage(engine: Engine, device: str, max_bytes: int | None = None) -> GpuStage:
+def gpu_stage(
+    engine: Engine, device: str, max_bytes: int | None = None, precision: str = "float32"
+) -> GpuStage:
     """The engine's stage on "cuda:N", made at the first call; kernels are compiled in about ten seconds
     then, and kept on disk.
 
     max_bytes   bound on its arrays together, set by the first call; None: none.
+    precision   of lrm_sdk.native.options.FIELD_PRECISIONS; each has a stage of its own.
 
     Raises InvalidArgumentError for another name, BackendError without packages, driver or GPU,
     OutOfMemoryError.
@@ -99,14 +102,14 @@ def gpu_stage(engine: Engine, device: str, max_bytes: int | None = None) -> GpuS
     index = device_index(device)
     with _opening:
         stages = _stages.setdefault(engine, {})
-        if device not in stages:
+        if (device, precision) not in stages:
             field = engine.manifest.field
             channels, height, width = engine.manifest.triplane.shape[1:]
             options = engine.field_options()
-            spec = Specialization.of(options, (channels, height, width), field.widths)
+            spec = Specialization.of(options, (channels, height, width), field.widths, precision)
             gpu = GpuDevice(spec, index, max_bytes=max_bytes)
-            stages[device] = GpuStage(gpu, spec, options, engine.weights, engine.biases)
-        return stages[device]
+            stages[device, precision] = GpuStage(gpu, spec, options, engine.weights, engine.biases)
+        return stages[device, precision]
 
 
 def device_index(device: str) -> int:

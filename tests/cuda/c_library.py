@@ -19,10 +19,10 @@ RUNTIME = compilers.ROOT / "runtime"
 HEADER = RUNTIME / "include" / "lrm_cuda.h"
 
 
-def build(field: Parameters, folder: Path, kind: str, *settings: str) -> Path:
+def build(field: Parameters, folder: Path, kind: str, *settings: str, precision: str = "float32") -> Path:
     """kind   LRM_CUDA: "ON" or "HOST"."""
     cmake = compilers.tool("CMAKE", "cmake")
-    spec = Specialization.of(options_of(field), field.planes.shape[1:], field.spec.widths)
+    spec = Specialization.of(options_of(field), field.planes.shape[1:], field.spec.widths, precision)
     folder.mkdir(parents=True)
     (folder / "field.h").write_text(spec.header())
     compilers.run([

@@ -210,7 +210,7 @@ def test_a_network_that_gives_nan(machine, folder):
 
 def test_memory_is_reported_and_bounded(machine, folder):
     with Reconstructor(folder) as rec:
-        assert rec.backend_report.endswith("field on cuda:0, 0.0 MB of weights, 0.0 MB a scene")
+        assert rec.backend_report.endswith("field on cuda:0, float32, 0.0 MB of weights, 0.0 MB a scene")
         held = rec._network.device_bytes
         rec.run(ball_picture()).mesh()
     with pytest.raises(OutOfMemoryError, match=f"max_device_bytes: expected more than the network's {held}"):

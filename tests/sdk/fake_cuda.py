@@ -152,6 +152,7 @@ class Buffer:
 
 class Device:
     arch, name, compute_capability = "86", "Test GPU", (8, 6)
+    properties = types.SimpleNamespace(multiprocessor_count=2)
 
     def __init__(self, cuda: Cuda) -> None:
         self.cuda = cuda

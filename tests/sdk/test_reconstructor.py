@@ -358,8 +358,10 @@ def test_a_gpu_gets_the_field(engine_folder, monkeypatch):
         def describe(self) -> str:
             return "1.0 MB of weights"
 
-    def gpu_stage(engine: Any, device: str, max_bytes: int | None = None) -> Stage:
-        opened.append((device, max_bytes))
+    def gpu_stage(
+        engine: Any, device: str, max_bytes: int | None = None, precision: str = "float32"
+    ) -> Stage:
+        opened.append((device, max_bytes, precision))
         return Stage(engine)
 
     monkeypatch.setattr(lrm_sdk.reconstructor, "find_gpu", lambda: Gpu("Test GPU", (9, 0)))
@@ -371,7 +373,7 @@ def test_a_gpu_gets_the_field(engine_folder, monkeypatch):
     with Reconstructor(engine_folder) as other:  # the network has no GPU form
         assert other.device == "cpu"
         other.run(ball_picture())
-    assert opened == [("cuda:0", 10**7), ("cuda:0", None)]
+    assert opened == [("cuda:0", 10**7, "float32"), ("cuda:0", None, "float32")]
 
 
 def network(backend: str, precision: str) -> NetworkSpec:

@@ -5,5 +5,6 @@
 #include LRM_CUDA_FIELD  // the LRM_... macros of field.cuh
 
 #define lrm lrm_kernels
+#include "../half_bits.h"
 #include "../kernels.cu"
 #undef lrm

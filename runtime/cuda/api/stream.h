@@ -74,6 +74,13 @@ class Stream {
   int device() const { return device_; }
   cudaStream_t handle() const { return handle_; }
 
+  int multiprocessors() const {
+    int count = 1;
+    check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device_),
+          "cudaDeviceGetAttribute");
+    return count;
+  }
+
   void* allocate(std::size_t bytes) const {
     void* memory = nullptr;
     check(cudaMallocAsync(&memory, bytes, handle_), "cudaMallocAsync");
