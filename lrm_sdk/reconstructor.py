@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,11 @@ from lrm_sdk.native.checks import integer
 from lrm_sdk.preprocess import find_square, picture_of, prepare
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
 from lrm_sdk.reconstructor_checks import check_pictures, check_shapes, checked_tensor
-from lrm_sdk.scene import Scene, check_field_precision
+from lrm_sdk.scene import Scene, check_field_precision, checked_size
 from lrm_sdk.tuning import fastest_first, read_record
 
 if TYPE_CHECKING:
+    from lrm_sdk.cuda.picture_pass import PicturePass
     from lrm_sdk.cuda.stage import GpuStage
 
 
@@ -154,6 +155,41 @@ class Reconstructor:
         """`run_each` as a list, so all scenes are in memory at once. The first error stops it."""
         check_pictures(images)
         return list(self.run_each(list(images), subject=subject, progress=progress))
+
+    def picture_pass(
+        self,
+        *,
+        size: tuple[int, int] = (512, 512),
+        background: Sequence[float] | None = None,
+        exhaustive: bool = False,
+    ) -> PicturePass:
+        """For frames of many pictures, with network and field on the GPU by TensorRT: all memory is kept, and
+        after two pictures network, field and frame are one CUDA graph. Arguments as for Scene.render.
+
+        It keeps one of the network's contexts until it is closed. Raises BackendError, OutOfMemoryError,
+        InvalidArgumentError.
+
+        >>> with rec.picture_pass(size=(256, 256)) as frames:     # doctest: +SKIP
+        ...     for image in camera:
+        ...         show(frames.run(image).to_uint8())
+        """
+        network: Any = self._open_network()
+        if self._stage is None or not hasattr(network, "lent"):
+            raise BackendError(
+                f"picture_pass: expected a TensorRT network and the field on the GPU, got {self.backend} "
+                f"with the field on {self.device}; use run(...).render(...)"
+            )
+        from lrm_sdk.cuda.picture_pass import PicturePass
+
+        engine = self.engine
+        return PicturePass(
+            network.lent(),
+            self._stage,
+            lambda image, subject: self._prepare(image, subject).tensor,
+            lambda camera: camera.placed(engine.sdk_center, engine.sdk_radius),
+            checked_size(size),
+            engine.render_options(background, exhaustive=exhaustive),
+        )
 
     def run_prepared(self, image: np.ndarray, *, progress: ProgressArgument = None) -> np.ndarray:
         """The network alone: image float32 [B, 3, S, S], sRGB in [0, 1] -> planes float32 [B, 3, C, H, W].

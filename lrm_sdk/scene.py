@@ -121,7 +121,7 @@ class Scene:
 
         Raises InvalidArgumentError, CancelledError, OutOfMemoryError.
         """
-        width, height = _size(size)
+        width, height = checked_size(size)
         camera = Camera.orbit() if camera is None else camera
         if not isinstance(camera, Camera):
             raise InvalidArgumentError(f"camera: expected a Camera, got {type(camera).__name__}")
@@ -209,7 +209,7 @@ class Scene:
 
         with self.timed("turntable"):
             return save_turntable(
-                self, path, views=views, size=_size(size), elevation=elevation, fps=fps,
+                self, path, views=views, size=checked_size(size), elevation=elevation, fps=fps,
                 progress=ProgressReporter(progress, "turntable"),
             )  # fmt: skip
 
@@ -274,7 +274,8 @@ def check_field_precision(device: str, precision: str) -> None:
         )
 
 
-def _size(size: Any) -> tuple[int, int]:
+def checked_size(size: Any) -> tuple[int, int]:
+    """(width, height) as integers. Raises InvalidArgumentError."""
     if not isinstance(size, tuple | list) or len(size) != 2:
         raise InvalidArgumentError(f"size: expected (width, height), got {size!r}")
     return integer("width", size[0], 1, 16384), integer("height", size[1], 1, 16384)

@@ -15,6 +15,8 @@ and one whose planes are on a GPU (a DeviceNetwork) also
                                        with __cuda_array_interface__, valid inside of it; the image is a
                                        NumPy array or a GpuArray of lrm_sdk.cuda
     device_bytes                       of device memory that it holds
+and one whose runs can be a part of a CUDA graph also
+    lent()                             a context manager: a LentNetwork of lrm_sdk.cuda.picture_pass
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Slot:
         layout, batch = self._layout, len(image)
         self._compute(image)
         size = layout.planes_bytes(batch)
-        self._copy(self._planes_address, int(self._pinned_planes.handle), size)
+        self._copy(self._planes_address, int(self._pinned_planes.handle), size, self._stream)
         self._stream.sync()
         self._capture_after_warm_up(batch)
         return _host_array(self._pinned_planes, (batch, *layout.planes)).copy()
@@ -84,19 +84,42 @@ class Slot:
         self._compute(image)
         self._stream.sync()
         self._capture_after_warm_up(1)
-        size = self._layout.planes_bytes(1)
-        buffer = self._core.Buffer.from_handle(self._planes_address, size)
+        return self.planes
+
+    @property
+    def planes(self) -> GpuArray:
+        """float32 [3, C, H, W] of the last run; its address never changes."""
+        buffer = self._core.Buffer.from_handle(self._planes_address, self._layout.planes_bytes(1))
         return GpuArray(self._layout.planes, np.float32, buffer, self._stream)
 
-    def _compute(self, image: np.ndarray | GpuArray) -> None:
+    def put(self, image: np.ndarray | GpuArray, stream: Any) -> None:
+        """The picture of the next `enqueue`, in the order of a stream of cuda.core. An image on the host is
+        there when that stream has passed the last `put`."""
         self._device.set_current()
         size = self._layout.image_bytes(image.shape[0])
         if isinstance(image, GpuArray):
-            self._stream.wait(image.stream)
-            self._copy(image.pointer, self._memory, size)
+            if image.stream is not stream:
+                stream.wait(image.stream)
+            self._copy(image.pointer, self._memory, size, stream)
         else:
             _host_array(self._pinned_image, image.shape)[:] = image
-            self._copy(int(self._pinned_image.handle), self._memory, size)
+            self._copy(int(self._pinned_image.handle), self._memory, size, stream)
+
+    def enqueue(self, handle: int) -> None:
+        """One picture's run on the stream with that handle, kernel by kernel, so that it can be captured."""
+        self._set_batch(1)
+        self._execute(handle)
+
+    def capturable(self, handle: int) -> bool:
+        """Whether `enqueue` may be a part of a CUDA graph: TensorRT-RTX knows of its own graphs."""
+        ask = getattr(self._context, "is_stream_capturable", None)
+        if ask is None:
+            return True
+        self._set_batch(1)
+        return bool(ask(handle))
+
+    def _compute(self, image: np.ndarray | GpuArray) -> None:
+        self.put(image, self._stream)
         self._enqueue(image.shape[0])
 
     @property
@@ -107,27 +130,30 @@ class Slot:
         if self._capture and batch not in self._graphs:
             self._graphs[batch] = self._captured()
 
-    def _copy(self, source: int, target: int, size: int) -> None:
+    def _copy(self, source: int, target: int, size: int, stream: Any) -> None:
         from_handle = self._core.Buffer.from_handle
-        from_handle(source, size).copy_to(from_handle(target, size), stream=self._stream)
+        from_handle(source, size).copy_to(from_handle(target, size), stream=stream)
 
     def _enqueue(self, batch: int) -> None:
         graph = self._graphs.get(batch)
         if graph is not None:
             graph.launch(self._stream)
             return
+        self._set_batch(batch)
+        self._execute(int(self._stream.handle))
+
+    def _set_batch(self, batch: int) -> None:
         if not self._context.set_input_shape("image", (batch, *self._layout.image)):
             raise BackendError(f"TensorRT refuses a batch of {batch}; build the engine again")
-        self._execute(self._stream)
 
-    def _execute(self, stream: Any) -> None:
-        if not self._context.execute_async_v3(int(stream.handle)):
+    def _execute(self, handle: int) -> None:
+        if not self._context.execute_async_v3(handle):
             raise BackendError("TensorRT could not start the network; see its log")
 
     def _captured(self) -> Any:
         """The run of the shape that is set, as a graph; the run before has warmed it up."""
         builder = self._stream.create_graph_builder().begin_building("thread_local")
-        self._execute(builder.stream)
+        self._execute(int(builder.stream.handle))
         return builder.end_building().complete()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,6 +34,9 @@ class Device(Protocol):
     def upload(self, array: np.ndarray) -> DeviceArray:
         """A copy of `array`."""
 
+    def write(self, target: Any, array: np.ndarray) -> None:
+        """Replaces what is in `target`, of the same shape and type."""
+
     def copy(self, array: Any) -> DeviceArray:
         """A copy of another library's array on this device, by its __cuda_array_interface__ (version 3): in
         order with what the stream it names has been given, and will be."""
@@ -45,6 +49,10 @@ class Device(Protocol):
 
     def launch(self, kernel: str, blocks: int, threads: int, *arguments: Any) -> None:
         """Arguments are DeviceArrays, None for a NULL pointer, and NumPy scalars of the kernel's types."""
+
+    def captured(self, work: Callable[[], None]) -> Callable[[], None]:
+        """What `work` launches and fills, as a CUDA graph: each call of the result does it once. Now nothing
+        is done. `work` may neither make nor free memory; what it uses must be kept."""
 
 
 def launch_items(device: Device, kernel: str, items: int, threads: int, *arguments: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class GpuDevice:
                 f"{TENSOR_CORES_FROM[0]}.{TENSOR_CORES_FROM[1]} or newer, got {major}.{minor}; take 'float32'"
             )
         self._stream = self._device.create_stream(stream)
+        self._target: Any = self._stream  # of launches: a graph's builder while one is captured
         self._module = _load(spec, self.arch)
         self._max_bytes = max_bytes
         self._memory = open_pool(index, max_bytes)
@@ -61,6 +62,11 @@ class GpuDevice:
         """The cuda.core stream that everything is ordered on."""
         return self._stream
 
+    @property
+    def handle(self) -> int:
+        """cudaStream_t of the stream that launches go to; while a graph is captured, that graph's."""
+        return int((self._stream if self._target is self._stream else self._target.stream).handle)
+
     def empty(self, shape: tuple[int, ...], dtype: Any) -> GpuArray:
         size = max(math.prod(shape) * np.dtype(dtype).itemsize, 1)
         with self._lock:
@@ -79,10 +85,14 @@ class GpuDevice:
     def upload(self, array: np.ndarray) -> GpuArray:
         array = np.asarray(array, order="C")
         copy = self.empty(array.shape, array.dtype)
+        self.write(copy, array)
+        return copy
+
+    def write(self, target: GpuArray, array: np.ndarray) -> None:
+        array = np.asarray(array, order="C")
         # From pageable memory: the driver has read the array when this returns.
         with self._lock:
-            copy_memory("cuMemcpyHtoDAsync", copy.pointer, array.ctypes.data, array.nbytes, self._stream)
-        return copy
+            copy_memory("cuMemcpyHtoDAsync", target.pointer, array.ctypes.data, array.nbytes, self._stream)
 
     def copy(self, array: Any) -> GpuArray:
         interface = array.__cuda_array_interface__
@@ -97,7 +107,7 @@ class GpuDevice:
     def fill(self, array: Any, byte: int) -> None:
         with self._lock:
             self._device.set_current()
-            array.fill(byte)
+            array.fill(byte, stream=self._target)
 
     def launch(self, kernel: str, blocks: int, threads: int, *arguments: Any) -> None:
         from cuda.core import LaunchConfig, launch
@@ -107,7 +117,27 @@ class GpuDevice:
             self._device.set_current()
             if kernel not in self._kernels:
                 self._kernels[kernel] = self._module.get_kernel(kernel)
-            launch(self._stream, LaunchConfig(grid=blocks, block=threads), self._kernels[kernel], *values)
+            launch(self._target, LaunchConfig(grid=blocks, block=threads), self._kernels[kernel], *values)
+
+    def captured(self, work: Callable[[], None]) -> Callable[[], None]:
+        # On a stream of its own: other threads may free memory on ours meanwhile.
+        with self._lock:
+            self._device.set_current()
+            builder = self._device.create_graph_builder().begin_building("thread_local")
+            self._target = builder
+            try:
+                work()
+            finally:
+                self._target = self._stream
+                builder.end_building()
+            graph = builder.complete()
+
+        def replay() -> None:
+            with self._lock:
+                self._device.set_current()
+                graph.launch(self._stream)
+
+        return replay
 
     @contextlib.contextmanager
     def _ordered_with(self, handle: int | None) -> Iterator[None]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from lrm_sdk.cuda.field import CudaField
+from lrm_sdk.cuda.picture import Picture, RepeatedPicture
 from lrm_sdk.errors import CancelledError, EmptySurfaceError, OutOfMemoryError
 from lrm_sdk.native import Field, MeshArrays
 from lrm_sdk.native.checks import all_finite, float32_array, integer
@@ -27,6 +29,8 @@ class HostField:
         self.field = field
         self._judge = judge
         self._device = field.device
+        self._lock = threading.Lock()  # of what the next picture overwrites
+        self._repeated: RepeatedPicture | None = None
 
     def query(self, points: Any) -> tuple[np.ndarray, np.ndarray]:
         points = all_finite("points", float32_array("points", points, ("N", 3)))
@@ -44,10 +48,18 @@ class HostField:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         options = options or RenderOptions()
         self._check_render(camera, options)
-        rgb, alpha, depth = _with_progress(
-            progress, lambda: [self._device.download(a) for a in self.field.render(camera, options)]
-        )
+        options = replace(options, background=tuple(float(c) for c in options.background))
+        rgb, alpha, depth = _with_progress(progress, lambda: self._rendered(camera, options))
         return rgb, alpha, depth
+
+    def _rendered(self, camera: CameraParameters, options: RenderOptions) -> list[np.ndarray]:
+        """By the arrays and the graph of the last picture, if it was of this size and these options."""
+        with self._lock:
+            if self._repeated is None or not self._repeated.fits(self.field, camera, options):
+                self._repeated = None  # before the new one, so that both need not fit
+                picture = Picture(self.field, (camera.width, camera.height), options)
+                self._repeated = RepeatedPicture(picture)
+            return [self._device.download(a) for a in self._repeated.render(camera)]
 
     def mesh(self, options: MeshOptions | None = None, progress: Progress | None = None) -> MeshArrays:
         options = options or MeshOptions()

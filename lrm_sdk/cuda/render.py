@@ -67,5 +67,5 @@ def longest(sampling: np.ndarray) -> float:
     return float(2 * np.sqrt(3) * sampling["half"])
 
 
-def tile_count(camera: CameraParameters) -> int:
-    return -(-camera.width // TILE[0]) * -(-camera.height // TILE[1])
+def tile_count(width: int, height: int) -> int:
+    return -(-width // TILE[0]) * -(-height // TILE[1])

@@ -72,6 +72,14 @@ class GpuStage:
         self._check_finite(planes)
         return HostField(CudaField(self._layers, planes), self._judge)
 
+    @property
+    def device(self) -> Device:
+        return self._device
+
+    def unfilled_field(self) -> CudaField:
+        """One whose planes are given by its `fold`. Raises OutOfMemoryError."""
+        return CudaField(self._layers, None)
+
     def describe(self) -> str:
         """What it takes, e.g. "0.3 MB of weights, 5.4 MB a scene"."""
         weights = self._layers.nbytes
@@ -79,12 +87,21 @@ class GpuStage:
         scene = 4 * 3 * math.prod(self.spec.plane_shape) + folded
         return f"{self.spec.precision}, {weights / 1e6:.1f} MB of weights, {scene / 1e6:.1f} MB a scene"
 
-    def _check_finite(self, planes: DeviceArray) -> None:
-        bad = self._device.upload(np.zeros(1, np.int32))
+    def find_not_finite(self, planes: DeviceArray, bad: DeviceArray) -> None:
+        """Sets bad, int32 [1], to 1 if there is NaN or infinity. A launch only."""
         count = np.int64(math.prod(planes.shape))
         self._device.launch("lrm_find_not_finite", CHECK_BLOCKS, CHECK_THREADS, planes, count, bad)
-        if self._device.download(bad)[0]:
+
+    @staticmethod
+    def require_finite(bad: np.ndarray) -> None:
+        """Raises NotFiniteError if `find_not_finite` has found something."""
+        if bad[0]:
             raise NotFiniteError("planes: expected finite numbers, got NaN or infinity")
+
+    def _check_finite(self, planes: DeviceArray) -> None:
+        bad = self._device.upload(np.zeros(1, np.int32))
+        self.find_not_finite(planes, bad)
+        self.require_finite(self._device.download(bad))
 
 
 def gpu_stage(

@@ -8,6 +8,7 @@ import hashlib
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -35,31 +36,55 @@ class HostDevice:
 
     def __init__(self, spec: Specialization) -> None:
         self.library = build(spec)
+        self._captured: list[Callable[[], None]] | None = None
         self.launches: list[tuple] = []  # (kernel, *arguments)
 
     def empty(self, shape: tuple[int, ...], dtype) -> np.ndarray:
+        assert self._captured is None  # a graph may not
         array = aligned(shape, dtype)
         self.fill(array, 0xFF)
         return array
 
     def upload(self, array: np.ndarray) -> np.ndarray:
+        assert self._captured is None  # a graph may not
         copy = aligned(array.shape, array.dtype)
         copy[...] = array
         return copy
 
+    def write(self, target: np.ndarray, array: np.ndarray) -> None:
+        assert self._captured is None  # a graph may not
+        target[...] = array
+
     def copy(self, array: np.ndarray) -> np.ndarray:
+        assert self._captured is None  # a graph may not
         return self.upload(array)
 
     def download(self, array: np.ndarray) -> np.ndarray:
+        assert self._captured is None  # a graph may not
         return array.copy()
 
     def fill(self, array: np.ndarray, byte: int) -> None:
-        array.reshape(-1).view(np.uint8)[:] = byte
+        self._do(lambda: array.reshape(-1).view(np.uint8).fill(byte))
 
     def launch(self, kernel: str, blocks: int, threads: int, *arguments) -> None:
         assert blocks > 0 and 0 < threads <= 1024
-        self.launches.append((kernel, *arguments))
-        run_kernel(self.library, kernel, blocks, threads, *arguments)
+        self._do(lambda: self._run(kernel, blocks, threads, *arguments))
+
+    def captured(self, work) -> Callable[[], None]:
+        self._captured = captured = []
+        work()
+        self._captured = None
+        return lambda: [job() for job in captured]
+
+    def _do(self, job: Callable[[], None]) -> None:
+        if self._captured is None:
+            job()
+        else:
+            self._captured.append(job)
+
+    def _run(self, kernel: str, *arguments) -> None:
+        self.launches.append((kernel, *arguments[2:]))
+        run_kernel(self.library, kernel, *arguments)
 
 
 def run_kernel(library: ctypes.CDLL, kernel: str, blocks: int, threads: int, *arguments):

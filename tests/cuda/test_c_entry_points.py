@@ -144,7 +144,10 @@ def test_tensor_cores(tmp_path):
     """What Python's host side gets of the same kernels: the layers' layout is written twice."""
     precision = "float16"
     host = HostRuntime(c_library.build(FIELD, tmp_path / "build", "HOST", precision=precision))
-    camera, options = Camera.orbit(distance=5.0).parameters(9, 7), RenderOptions(sample_count=16, exhaustive=True)
+    camera, options = (
+        Camera.orbit(distance=5.0).parameters(9, 7),
+        RenderOptions(sample_count=16, exhaustive=True),
+    )
     surface = replace(SURFACE, resolution=12)
     cuda, _ = both(FIELD, precision)
     with HostField(host, FIELD) as gpu:

@@ -170,6 +170,9 @@ class Device:
     def allocate(self, size: int, *, stream: Stream) -> Buffer:
         return Pool(self.cuda, 0).allocate(size, stream=stream)
 
+    def create_graph_builder(self) -> GraphBuilder:
+        return Stream(self.cuda).create_graph_builder()
+
     def create_stream(self, theirs: Stream | None = None) -> Stream:
         return theirs or Stream(self.cuda)
 
@@ -225,6 +228,9 @@ class GraphBuilder:
         self.jobs, self.stream.recording = self.stream.recording, None
         self.stream.cuda.calls.append(("captured",))
         return self
+
+    def add(self, job: Callable[[], object]) -> None:
+        self.stream.add(job)
 
     def complete(self) -> GraphBuilder:
         return self

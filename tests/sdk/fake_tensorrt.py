@@ -150,6 +150,10 @@ class Context:
         self.shape = shape
         return name == "image" and shape[0] <= MAX_BATCH
 
+    def is_stream_capturable(self, handle: int) -> bool:
+        assert handle in self.machine.streams
+        return "capture" not in self.machine.broken
+
     def execute_async_v3(self, handle: int) -> bool:
         if "execute" in self.machine.broken:
             return False
