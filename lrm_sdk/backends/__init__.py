@@ -47,7 +47,7 @@ GPU_TWINS = {"onnxruntime": "lrm_sdk.backends.onnxruntime_gpu"}
 ON_GPU = " on cuda:0"
 DEVICES = ("auto", "cpu", "cuda:0")
 # Most exact first.
-PRECISIONS = ("float32", "float16", "bfloat16", "int8", "int8-dynamic", "int8-static")
+PRECISIONS = ("float32", "float16", "bfloat16", "float8", "int8", "int8-dynamic", "int8-static")
 
 
 class Network(Protocol):
