@@ -3,7 +3,7 @@
     python -m benchmarks.gpu_check [--device 0] [--out benchmarks/results] [--checkpoint models/lrm-tiny]
 
     checks          every kernel against the CPU stage
-    stages          the CUDA stage's times, against the roofline
+    stages          the CUDA stage's times in every precision of the field, against the roofline
     pytorch         the same work in PyTorch
     networks        an engine by every installed road: errors, times, picture to mesh
     torch network   the same network in PyTorch
@@ -151,8 +151,8 @@ def run_all(args: argparse.Namespace) -> int:
         arguments = ["--device", str(args.device)]
         if args.checkpoint is not None:
             arguments += ["--checkpoint", str(args.checkpoint.absolute())]
-        if "vertices" in report["parts"].get("stages", {}):
-            arguments += ["--vertices", str(report["parts"]["stages"]["vertices"])]
+        if "float32" in report["parts"].get("stages", {}):
+            arguments += ["--vertices", str(report["parts"]["stages"]["float32"]["vertices"])]
         report["parts"][name] = in_own_process(name, arguments)
         write_report(report, args.out)
     print(markdown(report))
