@@ -140,6 +140,7 @@ def test_normals_that_the_field_does_not_give(runtime):
     assert "lrm_surface_replace_normals" in [launch[0] for launch in cuda.device.launches]
 
 
+@pytest.mark.slow
 def test_tensor_cores(tmp_path):
     """What Python's host side gets of the same kernels: the layers' layout is written twice."""
     precision = "float16"
