@@ -16,10 +16,10 @@ from lrm_sdk.ahead import one_ahead
 from lrm_sdk.backends import GPU_BACKENDS, DeviceNetwork, Network, choose, load_network
 from lrm_sdk.backends.nvidia import find_gpu
 from lrm_sdk.engine import Engine, load_engine
-from lrm_sdk.errors import BackendError, EngineError, LrmError, OutOfMemoryError
+from lrm_sdk.errors import BackendError, EngineError, ImageError, LrmError, OutOfMemoryError
 from lrm_sdk.images import ImageSource, load_image, source_name
 from lrm_sdk.native.checks import integer
-from lrm_sdk.preprocess import find_square, picture_of, prepare
+from lrm_sdk.preprocess import WORKING_SIDE, find_square, picture_of, prepare, takes_whole
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
 from lrm_sdk.reconstructor_checks import check_pictures, check_shapes, checked_tensor
 from lrm_sdk.scene import Scene, check_field_precision, checked_size
@@ -55,8 +55,9 @@ class Reconstructor:
     threads       cores to use; None: all that this process may use.
     max_device_bytes  bound on device memory, the network's (if it is on the GPU) and all scenes' together;
                   None: none. What it holds back is an OutOfMemoryError of the call that asks for more.
-    prepare_on_device  composite and resize pictures on the GPU (the subject is found on the CPU); for a
-                  network that is on the GPU.
+    prepare_on_device  composite and resize pictures on the GPU, for a network that is on it. Pictures may lie
+                  there too: C-contiguous uint8 [H, W, 3 or 4] with __cuda_array_interface__. The subject is
+                  found on the CPU, from a copy; subject="whole" leaves them where they are.
     check_hashes  compare every file's sha256 when loading (about a second per gigabyte).
 
     Raises EngineError, BackendError, OutOfMemoryError.
@@ -112,7 +113,7 @@ class Reconstructor:
         """Reconstructs one picture.
 
         image     path, bytes of an image file, uint8 (or uint16) array [H, W, 1, 3 or 4] or [H, W],
-                  or PIL image; sRGB, straight alpha.
+                  or PIL image; sRGB, straight alpha. With prepare_on_device also an array on the GPU.
         subject   "auto": found by alpha, plain background, rembg if installed, or GrabCut; then
                   centred and scaled as the model expects. "whole": the picture is taken as it is.
 
@@ -245,9 +246,9 @@ class Reconstructor:
     def _prepare(self, image: ImageSource, subject: str) -> _Ready:
         start = time.perf_counter()
         try:
-            rgba = load_image(image)
+            pixels = self._loaded(image, subject)
             decoded = time.perf_counter()
-            tensor, picture = self._tensor(rgba, subject, source_name(image))
+            tensor, picture = self._tensor(pixels, subject, source_name(image))
         except OutOfMemoryError:
             raise
         except MemoryError as error:  # NumPy's, from any step
@@ -257,13 +258,26 @@ class Reconstructor:
         seconds = {"decode": decoded - start, "prepare": time.perf_counter() - decoded}
         return _Ready(tensor, picture, seconds)
 
-    def _tensor(self, rgba: np.ndarray, subject: str, name: str) -> tuple[Any, Any]:
+    def _loaded(self, image: ImageSource, subject: str) -> Any:
+        """uint8 [H, W, 4] on the host; [H, W, 3 or 4] on the GPU if the picture is there and may stay."""
+        if not hasattr(image, "__cuda_array_interface__"):
+            return load_image(image)
+        if not self._prepare_on_device or self._stage is None:
+            raise ImageError(
+                "image: is in device memory; expected prepare_on_device=True, or a copy of it on the host"
+            )
+        picture = self._stage.picture(image)
+        stays = takes_whole(subject, self.engine.manifest.input) and max(picture.shape) <= WORKING_SIDE
+        return picture if stays else load_image(np.asarray(picture))
+
+    def _tensor(self, pixels: Any, subject: str, name: str) -> tuple[Any, Any]:
         spec = self.engine.manifest.input
         if not self._prepare_on_device or self._stage is None:
-            prepared = prepare(rgba, spec, subject=subject, name=name)
+            prepared = prepare(pixels, spec, subject=subject, name=name)
             return prepared.tensor, prepared.picture
-        square = find_square(rgba, spec, subject=subject, name=name)
-        tensor = self._stage.prepared(square, spec)
+        on_host = isinstance(pixels, np.ndarray)
+        source = find_square(pixels, spec, subject=subject, name=name) if on_host else pixels
+        tensor = self._stage.prepared(source, spec)
         return tensor, lambda: picture_of(np.asarray(tensor))
 
     def _scene(self, network: Network, ready: _Ready, poll: Callable[[], None]) -> Scene:

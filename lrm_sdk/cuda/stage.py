@@ -16,11 +16,12 @@ from lrm_sdk.cuda.field import CudaField
 from lrm_sdk.cuda.gpu import GpuDevice
 from lrm_sdk.cuda.host_face import HostField
 from lrm_sdk.cuda.layers import DeviceLayers
-from lrm_sdk.cuda.prepare import prepare_on_device
+from lrm_sdk.cuda.prepare import DevicePicture, prepare_on_device
 from lrm_sdk.cuda.specialization import Specialization
 from lrm_sdk.engine import Engine
 from lrm_sdk.engine_schema import InputSpec
-from lrm_sdk.errors import InvalidArgumentError, NotFiniteError
+from lrm_sdk.errors import ImageError, InvalidArgumentError, NotFiniteError
+from lrm_sdk.image_size import check_size
 from lrm_sdk.native import Field
 from lrm_sdk.native.checks import float32_array
 from lrm_sdk.native.options import FieldOptions
@@ -63,9 +64,26 @@ class GpuStage:
             return self._device.copy(given)
         return self._device.upload(float32_array("planes", given, shape))
 
-    def prepared(self, square: Square, spec: InputSpec) -> DeviceArray:
-        """A network's input, float32 [1, 3, S, S] on the device. Raises OutOfMemoryError."""
-        return prepare_on_device(self._device, square, spec)
+    def picture(self, given: Any) -> DeviceArray:
+        """A copy of another library's picture on this device, uint8 [H, W, 3 or 4].
+
+        Raises ImageError for another shape, InvalidArgumentError for another type, OutOfMemoryError.
+        """
+        shape = tuple(given.__cuda_array_interface__["shape"])
+        if len(shape) != 3 or shape[2] not in (3, 4):
+            raise ImageError(f"image in device memory: expected shape [H, W, 3 or 4], got {list(shape)}")
+        check_size("image in device memory", shape[1], shape[0])
+        checked_interface("image", given, shape, np.uint8)
+        return self._device.copy(given)
+
+    def prepared(self, picture: Square | DeviceArray, spec: InputSpec) -> DeviceArray:
+        """A network's input, float32 [1, 3, S, S] on the device, of a square on the host or of a whole
+        picture there. Raises OutOfMemoryError."""
+        if isinstance(picture, Square):
+            framed = DevicePicture.of_square(self._device, picture)
+        else:
+            framed = DevicePicture(picture, "subject")
+        return prepare_on_device(self._device, framed, spec)
 
     def field(self, planes: DeviceArray) -> HostField:
         """Raises NotFiniteError for NaN and infinity, OutOfMemoryError."""
