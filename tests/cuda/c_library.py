@@ -96,7 +96,12 @@ class HostRuntime(Library):
         self.lib.lrm_host_runtime_allocate.argtypes = [c_size_t]
         self.lib.lrm_host_runtime_free.argtypes = [c_void_p]
         self.lib.lrm_host_runtime_used.restype = c_size_t
+        self.lib.lrm_host_runtime_notes.restype = ctypes.c_char_p
         self.lib.lrm_host_runtime_limit.argtypes = [c_size_t]
+
+    def notes(self) -> list[str]:
+        """ "WHAT STREAM" of what was given to streams since the last call."""
+        return self.lib.lrm_host_runtime_notes().decode().splitlines()
 
     def used(self) -> int:
         return self.lib.lrm_host_runtime_used()

@@ -140,6 +140,32 @@ def test_normals_that_the_field_does_not_give(runtime):
     assert "lrm_surface_replace_normals" in [launch[0] for launch in cuda.device.launches]
 
 
+def test_another_stream(runtime):
+    """Everything after set_stream is given to it, what is freed too; and it waits for the former one."""
+    camera, options = Camera.orbit(distance=5.0).parameters(4, 3), RenderOptions(sample_count=2)
+    with HostField(runtime, FIELD) as gpu:
+        expected = gpu.query(points())
+        assert {note.rsplit(" ", 1)[1] for note in runtime.notes()} == {"0"}
+        mesh = gpu.mesh(replace(SURFACE, resolution=8).to_c())
+        runtime.notes()
+        runtime.call("field_set_stream", gpu.handle, c_void_p(7))
+        assert runtime.notes() == ["wait of 7", "for 0"]
+        runtime.call("field_set_stream", gpu.handle, c_void_p(7))
+        assert runtime.notes() == []
+        runtime.call(
+            "field_render", gpu.handle, byref(camera.to_c()), byref(options.to_c()), None, None, None
+        )
+        notes = runtime.notes()
+        assert "lrm_render 7" in notes and {note.rsplit(" ", 1)[1] for note in notes} == {"7"}
+        mesh.free()  # which was made before
+        assert {note.rsplit(" ", 1)[1] for note in runtime.notes()} == {"0"}
+        assert np.array_equal(gpu.query(points())[0], expected[0])
+        runtime.notes()
+    assert set(runtime.notes()) == {"free 7"}
+    with pytest.raises(Refused, match="field: expected a pointer"):
+        runtime.call("field_set_stream", None, None)
+
+
 @pytest.mark.slow
 def test_tensor_cores(tmp_path):
     """What Python's host side gets of the same kernels: the layers' layout is written twice."""

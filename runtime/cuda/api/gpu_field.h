@@ -57,6 +57,20 @@ class GpuField {
   }
 
   const Stream& stream() const { return stream_; }
+
+  // Everything from now on is ordered on another stream of the same device, after what there was.
+  void move_to(const Stream& stream) {
+    if (stream.handle() == stream_.handle()) return;
+    stream.follow(stream_);
+    stream_ = stream;
+    planes_.free_on(stream);
+    layers_.free_on(stream);
+    rounded_planes_.free_on(stream);
+    rounded_layers_.free_on(stream);
+    to_native_.free_on(stream);
+    lattice_.free_on(stream);
+  }
+
   const Frame& frame() const { return frame_; }
   // In float32, for vertices; and as Sampler of sampler.cuh takes them.
   const float* planes() const { return planes_.data(); }

@@ -81,6 +81,16 @@ class Stream {
     return count;
   }
 
+  // What this stream is given from now on comes after what `earlier` has been given.
+  void follow(const Stream& earlier) const {
+    cudaEvent_t event{};
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+    cudaError_t error = cudaEventRecord(event, earlier.handle_);
+    if (error == cudaSuccess) error = cudaStreamWaitEvent(handle_, event, 0);
+    cudaEventDestroy(event);  // once it has happened
+    check(error, "cudaStreamWaitEvent");
+  }
+
   void* allocate(std::size_t bytes) const {
     void* memory = nullptr;
     check(cudaMallocAsync(&memory, bytes, handle_), "cudaMallocAsync");
@@ -143,7 +153,7 @@ class Stream {
                            arguments, 0, handle_),
           name);
 #else
-    (void)name;
+    host_runtime::note(name, handle_);
     lrm_kernels::shim::launch(kernel, blocks, threads, arguments);
 #endif
   }
@@ -175,6 +185,9 @@ class DeviceArray {
     stream.zero(array.data_, count * sizeof(T));
     return array;
   }
+
+  // It is freed in the order of another stream.
+  void free_on(const Stream& stream) { stream_ = stream.handle(); }
 
   T* data() const { return data_; }
   std::size_t count() const { return count_; }
