@@ -6,7 +6,6 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -16,27 +15,18 @@ from lrm_sdk.ahead import one_ahead
 from lrm_sdk.backends import GPU_BACKENDS, DeviceNetwork, Network, choose, load_network
 from lrm_sdk.backends.nvidia import find_gpu
 from lrm_sdk.engine import Engine, load_engine
-from lrm_sdk.errors import BackendError, EngineError, ImageError, LrmError, OutOfMemoryError
-from lrm_sdk.images import ImageSource, load_image, source_name
+from lrm_sdk.errors import BackendError, EngineError, LrmError
+from lrm_sdk.images import ImageSource, source_name
 from lrm_sdk.native.checks import integer
-from lrm_sdk.preprocess import WORKING_SIDE, find_square, picture_of, prepare, takes_whole
+from lrm_sdk.preparation import Preparer, Ready
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
-from lrm_sdk.reconstructor_checks import check_pictures, check_shapes, checked_tensor
+from lrm_sdk.reconstructor_checks import check_pictures, check_shapes, checked_tensor, left_for_field
 from lrm_sdk.scene import Scene, check_field_precision, checked_size
 from lrm_sdk.tuning import fastest_first, read_record
 
 if TYPE_CHECKING:
     from lrm_sdk.cuda.picture_pass import PicturePass
     from lrm_sdk.cuda.stage import GpuStage
-
-
-@dataclass(frozen=True, eq=False)
-class _Ready:
-    """tensor for the network, on the host or the GPU; picture as Scene takes it; seconds per stage."""
-
-    tensor: Any
-    picture: np.ndarray | Callable[[], np.ndarray]
-    seconds: dict[str, float]
 
 
 class Reconstructor:
@@ -101,12 +91,11 @@ class Reconstructor:
                 f"prepare_on_device: expected a network on the GPU, got {self.backend} with the field on "
                 f"{self.device}; leave it out"
             )
-        self._prepare_on_device = prepare_on_device
         self._stage: GpuStage | None = None
         field = "field on cpu"
         if self.device != "cpu":
-            left = _left_for_field(network, max_device_bytes)
-            field = self._open_stage(left)
+            field = self._open_stage(left_for_field(network, max_device_bytes))
+        self._preparer = Preparer(self.engine.manifest.input, self._stage if prepare_on_device else None)
         self.backend_report = f"{choice.report()}; {network.describe()}; {field}"
 
     def run(self, image: ImageSource, *, subject: str = "auto", progress: ProgressArgument = None) -> Scene:
@@ -122,7 +111,7 @@ class Reconstructor:
         report = ProgressReporter(progress, source_name(image))
         network = self._open_network()
         report(0.0)
-        prepared = self._prepare(image, subject)
+        prepared = self._preparer.ready(image, subject)
         report(0.1)
         scene = self._scene(network, prepared, report.poll)
         report(1.0)
@@ -186,7 +175,7 @@ class Reconstructor:
         return PicturePass(
             network.lent(),
             self._stage,
-            lambda image, subject: self._prepare(image, subject).tensor,
+            lambda image, subject: self._preparer.ready(image, subject).tensor,
             lambda camera: camera.placed(engine.sdk_center, engine.sdk_radius),
             checked_size(size),
             engine.render_options(background, exhaustive=exhaustive),
@@ -230,9 +219,11 @@ class Reconstructor:
         subject: str,
         report: ProgressReporter,
     ) -> Iterator[Scene]:
-        def prepared(poll: Callable[[], None]) -> Iterator[_Ready]:
+        def prepared(poll: Callable[[], None]) -> Iterator[Ready]:
             return one_ahead(
-                lambda _: images, lambda image, _: self._prepare(image, subject), wait=lambda done: poll()
+                lambda _: images,
+                lambda image, _: self._preparer.ready(image, subject),
+                wait=lambda done: poll(),
             )
 
         report(0.0)
@@ -243,44 +234,7 @@ class Reconstructor:
         )
         report(1.0)
 
-    def _prepare(self, image: ImageSource, subject: str) -> _Ready:
-        start = time.perf_counter()
-        try:
-            pixels = self._loaded(image, subject)
-            decoded = time.perf_counter()
-            tensor, picture = self._tensor(pixels, subject, source_name(image))
-        except OutOfMemoryError:
-            raise
-        except MemoryError as error:  # NumPy's, from any step
-            raise OutOfMemoryError(
-                f"{source_name(image)}: no memory to prepare it ({error}); scale it down first"
-            ) from error
-        seconds = {"decode": decoded - start, "prepare": time.perf_counter() - decoded}
-        return _Ready(tensor, picture, seconds)
-
-    def _loaded(self, image: ImageSource, subject: str) -> Any:
-        """uint8 [H, W, 4] on the host; [H, W, 3 or 4] on the GPU if the picture is there and may stay."""
-        if not hasattr(image, "__cuda_array_interface__"):
-            return load_image(image)
-        if not self._prepare_on_device or self._stage is None:
-            raise ImageError(
-                "image: is in device memory; expected prepare_on_device=True, or a copy of it on the host"
-            )
-        picture = self._stage.picture(image)
-        stays = takes_whole(subject, self.engine.manifest.input) and max(picture.shape) <= WORKING_SIDE
-        return picture if stays else load_image(np.asarray(picture))
-
-    def _tensor(self, pixels: Any, subject: str, name: str) -> tuple[Any, Any]:
-        spec = self.engine.manifest.input
-        if not self._prepare_on_device or self._stage is None:
-            prepared = prepare(pixels, spec, subject=subject, name=name)
-            return prepared.tensor, prepared.picture
-        on_host = isinstance(pixels, np.ndarray)
-        source = find_square(pixels, spec, subject=subject, name=name) if on_host else pixels
-        tensor = self._stage.prepared(source, spec)
-        return tensor, lambda: picture_of(np.asarray(tensor))
-
-    def _scene(self, network: Network, ready: _Ready, poll: Callable[[], None]) -> Scene:
+    def _scene(self, network: Network, ready: Ready, poll: Callable[[], None]) -> Scene:
         start = time.perf_counter()
         with self._planes_of_one(network, ready.tensor, poll) as planes:
             seconds = ready.seconds | {"network": time.perf_counter() - start}
@@ -333,16 +287,3 @@ def _field_device(wanted: str, backend: str) -> str:
     if isinstance(problem, str):
         raise BackendError(f"device={wanted!r}: {problem}")
     return "cuda:0"
-
-
-def _left_for_field(network: Network, max_bytes: int | None) -> int | None:
-    """Of the bound on device memory. Raises OutOfMemoryError."""
-    if max_bytes is None or not isinstance(network, DeviceNetwork):
-        return max_bytes
-    left = max_bytes - network.device_bytes
-    if left <= 0:
-        raise OutOfMemoryError(
-            f"max_device_bytes: expected more than the network's {network.device_bytes}, "
-            f"got {max_bytes}; raise it, or take a smaller precision"
-        )
-    return left

@@ -396,14 +396,14 @@ def test_auto_takes_the_best_and_says_why_not_others():
 
 
 def test_out_of_memory_while_preparing(rec, monkeypatch):
-    import lrm_sdk.reconstructor
+    import lrm_sdk.preparation
 
     def no_memory(*arguments: Any, **keywords: Any) -> None:
         raise MemoryError("Unable to allocate 9 GiB")
 
     for step in ("load_image", "prepare"):
         with monkeypatch.context() as patch:
-            patch.setattr(lrm_sdk.reconstructor, step, no_memory)
+            patch.setattr(lrm_sdk.preparation, step, no_memory)
             with pytest.raises(OutOfMemoryError, match=r"image: no memory to prepare it \(Unable"):
                 rec.run(ball_picture())
 
