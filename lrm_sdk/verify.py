@@ -32,10 +32,10 @@ LIMITS = {
     "float32": Limits(planes=1e-4, density=1e-3, rgb=1e-3, render_psnr_db=50.0),
     "float16": Limits(planes=1e-2, density=0.1, rgb=3e-2, render_psnr_db=40.0),
     "bfloat16": Limits(planes=5e-2, density=0.5, rgb=0.1, render_psnr_db=38.0),
-    "float8": Limits(planes=0.15, density=1.0, rgb=0.3, render_psnr_db=35.0),
     "int8": Limits(planes=0.1, density=1.0, rgb=0.3, render_psnr_db=30.0),
     "int8-dynamic": Limits(planes=0.5, density=3.0, rgb=0.5, render_psnr_db=25.0),
     "int8-static": Limits(planes=0.5, density=3.0, rgb=0.5, render_psnr_db=25.0),
+    "float8": Limits(planes=0.15, density=1.0, rgb=0.3, render_psnr_db=35.0),
 }
 
 
