@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.halves import EXTERNAL_FROM, to_half
 from export.weights import load_restored
+from lrm_sdk.errors import EngineError
 
 LARGEST = 448.0  # of E4M3
 FLOAT8 = np.dtype(ml_dtypes.float8_e4m3fn)
@@ -67,8 +68,14 @@ def linear_products(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
 
 
 def to_float8(model: onnx.ModelProto, ranges: Sequence[float]) -> None:
-    """In place, of a float16 graph; ranges as activation_ranges gives them."""
+    """In place, of a float16 graph; ranges as activation_ranges gives them.
+
+    Raises EngineError where the graph has another number of products than ranges.
+    """
     graph = model.graph
+    products = len(linear_products(graph))
+    if products != len(ranges):  # they are matched by order
+        raise EngineError(f"float8: expected the {len(ranges)} products that were calibrated, got {products}")
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     largest = iter(ranges)
     done: set[str] = set()  # tensors that have been through float8

@@ -47,6 +47,17 @@ def limits_of(precision: str) -> Limits:
     return LIMITS[precision]
 
 
+def limits_for(precision: str, field_precision: str) -> Limits:
+    """For a network and a field: the planes are the network's, the rest has the errors of both."""
+    network, field = limits_of(precision), limits_of(field_precision)
+    return Limits(
+        planes=network.planes,
+        density=max(network.density, field.density),
+        rgb=max(network.rgb, field.rgb),
+        render_psnr_db=min(network.render_psnr_db, field.render_psnr_db),
+    )
+
+
 @dataclass(frozen=True)
 class VerificationReport:
     """Errors of planes and density are relative to the largest reference value, of rgb absolute; each
@@ -58,10 +69,11 @@ class VerificationReport:
     density_relative_error: float
     rgb_error: float
     render_psnr_db: float
+    field_precision: str = "float32"
 
     @property
     def passed(self) -> bool:
-        limits = limits_of(self.precision)
+        limits = limits_for(self.precision, self.field_precision)
         return (
             self.planes_relative_error <= limits.planes
             and self.density_relative_error <= limits.density
@@ -73,7 +85,7 @@ class VerificationReport:
         return dict(vars(self)) | {"passed": self.passed}
 
     def __str__(self) -> str:
-        limits = limits_of(self.precision)
+        limits = limits_for(self.precision, self.field_precision)
         rows = [
             ("planes, relative error", f"{self.planes_relative_error:.2e}", f"<= {limits.planes:g}"),
             ("density, relative error", f"{self.density_relative_error:.2e}", f"<= {limits.density:g}"),
@@ -81,7 +93,8 @@ class VerificationReport:
             ("render, PSNR in dB", f"{self.render_psnr_db:.1f}", f">= {limits.render_psnr_db:g}"),
         ]
         lines = [f"{name:24} {value:>10}  ({bound})" for name, value, bound in rows]
-        return "\n".join([self.network, *lines, "passed" if self.passed else "FAILED"])
+        judged = f"network {self.precision}, field {self.field_precision}: limits of the less exact one"
+        return "\n".join([self.network, judged, *lines, "passed" if self.passed else "FAILED"])
 
 
 def verify_engine(
@@ -110,7 +123,7 @@ def verify_loaded(rec: Reconstructor) -> VerificationReport:
     errors = [_compare(rec, references, k) for k in range(len(references["image"]))]
     planes, density, rgb, psnr = zip(*errors, strict=True)
     return VerificationReport(
-        rec.backend_report, rec.precision, max(planes), max(density), max(rgb), min(psnr)
+        rec.backend_report, rec.precision, max(planes), max(density), max(rgb), min(psnr), rec.field_precision
     )
 
 

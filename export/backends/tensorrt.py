@@ -194,6 +194,7 @@ def _build(
         (options.stripped, "STRIP_PLAN"),
         (options.refittable, "REFIT"),
         (options.version_compatible, "VERSION_COMPATIBLE"),
+        (flavour is RTX, "REQUIRE_USER_ALLOCATION"),  # so that a run can be captured as a CUDA graph
     ):
         if wanted:
             config.set_flag(getattr(trt.BuilderFlag, flag))

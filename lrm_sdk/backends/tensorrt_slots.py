@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -43,24 +44,31 @@ class Slot:
 
     memory    a device address, layout.offsets()[-1] bytes from there
     capture   after the first run of a batch size, later ones replay it as a CUDA graph
+    plain     makes a context without graphs of the library's own, for `enqueue`; None: `context` has none
     """
 
     def __init__(
-        self, core: ModuleType, device: Any, context: Any, layout: SlotLayout, memory: int, *, capture: bool
+        self,
+        core: ModuleType,
+        device: Any,
+        context: Any,
+        layout: SlotLayout,
+        memory: int,
+        *,
+        capture: bool,
+        plain: Callable[[], Any] | None = None,
     ) -> None:
         self._core, self._device, self._context, self._layout = core, device, context, layout
         self._stream = device.create_stream()
         self._memory = memory
         self._capture = capture
         self._graphs: dict[int, Any] = {}
+        self._make_plain = plain
+        self._plain = context if plain is None else None
         pinned = core.LegacyPinnedMemoryResource()
         self._pinned_image = pinned.allocate(layout.image_bytes(layout.max_batch))
         self._pinned_planes = pinned.allocate(layout.planes_bytes(layout.max_batch))
-        planes, scratch, _ = layout.offsets()
-        context.set_device_memory(memory + scratch, layout.scratch)
-        for name, address in (("image", memory), ("planes", memory + planes)):
-            if not context.set_tensor_address(name, address):
-                raise BackendError(f"TensorRT refuses a buffer for {name!r}; build the engine again")
+        self._bind(context)
 
     def run(self, image: np.ndarray) -> np.ndarray:
         """image float32 [B, 3, S, S], B <= max_batch -> planes float32 [B, 3, C, H, W].
@@ -107,16 +115,34 @@ class Slot:
 
     def enqueue(self, handle: int) -> None:
         """One picture's run on the stream with that handle, kernel by kernel, so that it can be captured."""
-        self._set_batch(1)
-        self._execute(handle)
+        context = self._plain_context()
+        self._set_batch(context, 1)
+        self._execute(context, handle)
 
     def capturable(self, handle: int) -> bool:
-        """Whether `enqueue` may be a part of a CUDA graph: TensorRT-RTX knows of its own graphs."""
-        ask = getattr(self._context, "is_stream_capturable", None)
+        """Whether `enqueue` may be a part of a CUDA graph: TensorRT-RTX knows."""
+        context = self._plain_context()
+        ask = getattr(context, "is_stream_capturable", None)
         if ask is None:
             return True
-        self._set_batch(1)
+        self._set_batch(context, 1)
         return bool(ask(handle))
+
+    def _plain_context(self) -> Any:
+        """In the same memory as the other one: a slot has one user at a time."""
+        if self._plain is None:
+            assert self._make_plain is not None
+            context = self._make_plain()
+            self._bind(context)
+            self._plain = context
+        return self._plain
+
+    def _bind(self, context: Any) -> None:
+        planes, scratch, _ = self._layout.offsets()
+        context.set_device_memory(self._memory + scratch, self._layout.scratch)
+        for name, address in (("image", self._memory), ("planes", self._memory + planes)):
+            if not context.set_tensor_address(name, address):
+                raise BackendError(f"TensorRT refuses a buffer for {name!r}; build the engine again")
 
     def _compute(self, image: np.ndarray | GpuArray) -> None:
         self.put(image, self._stream)
@@ -139,21 +165,23 @@ class Slot:
         if graph is not None:
             graph.launch(self._stream)
             return
-        self._set_batch(batch)
-        self._execute(int(self._stream.handle))
+        self._set_batch(self._context, batch)
+        self._execute(self._context, int(self._stream.handle))
 
-    def _set_batch(self, batch: int) -> None:
-        if not self._context.set_input_shape("image", (batch, *self._layout.image)):
+    def _set_batch(self, context: Any, batch: int) -> None:
+        if not context.set_input_shape("image", (batch, *self._layout.image)):
             raise BackendError(f"TensorRT refuses a batch of {batch}; build the engine again")
 
-    def _execute(self, handle: int) -> None:
-        if not self._context.execute_async_v3(handle):
+    @staticmethod
+    def _execute(context: Any, handle: int) -> None:
+        if not context.execute_async_v3(handle):
             raise BackendError("TensorRT could not start the network; see its log")
 
     def _captured(self) -> Any:
-        """The run of the shape that is set, as a graph; the run before has warmed it up."""
-        builder = self._stream.create_graph_builder().begin_building("thread_local")
-        self._execute(int(builder.stream.handle))
+        """The run of the shape that is set, as a graph; the run before has warmed it up. "relaxed": no other
+        thread gives this stream work, and the garbage collector may free memory in this one."""
+        builder = self._stream.create_graph_builder().begin_building("relaxed")
+        self._execute(self._context, int(builder.stream.handle))
         return builder.end_building().complete()
 
 

@@ -28,6 +28,9 @@ class Device(Protocol):
     def multiprocessors(self) -> int:
         """How many blocks run side by side, at least."""
 
+    give_back: Callable[[], bool]
+    """Called where memory is short: frees what can be had without, and says whether that was anything."""
+
     def empty(self, shape: tuple[int, ...], dtype: Any) -> DeviceArray:
         """Memory with any content. Raises OutOfMemoryError."""
 
@@ -52,7 +55,9 @@ class Device(Protocol):
 
     def captured(self, work: Callable[[], None]) -> Callable[[], None]:
         """What `work` launches and fills, as a CUDA graph: each call of the result does it once. Now nothing
-        is done. `work` may neither make nor free memory; what it uses must be kept."""
+        is done. `work` may neither make nor free memory; what it uses must be kept.
+
+        Raises BackendError where that cannot be had; what `work` would have done is then still to do."""
 
 
 def launch_items(device: Device, kernel: str, items: int, threads: int, *arguments: Any) -> None:

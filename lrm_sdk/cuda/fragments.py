@@ -11,6 +11,7 @@ from lrm_sdk.errors import InvalidArgumentError
 
 COLUMNS, DEPTH = 8, 16  # of a B fragment of mma.m16n8k16
 LARGEST_HALF = 65504.0
+LARGEST_BFLOAT16 = 0x7F7F  # 3.39e38
 
 
 def layer_words(
@@ -45,7 +46,11 @@ def fragments(matrix: np.ndarray, precision: str) -> np.ndarray:
 
 
 def halves(values: np.ndarray, precision: str) -> np.ndarray:
-    """float32 -> the bits of float16 or bfloat16, uint16, rounded to nearest, ties to even."""
+    """float32 -> the bits of float16 or bfloat16, uint16, rounded to nearest, ties to even.
+
+    Finite numbers stay finite: the few that bfloat16 would round to infinity become its largest number.
+    Raises InvalidArgumentError for what float16 cannot hold.
+    """
     if precision == "float16":
         largest = float(np.abs(values).max(initial=0.0))
         if largest > LARGEST_HALF:
@@ -55,4 +60,6 @@ def halves(values: np.ndarray, precision: str) -> np.ndarray:
             )
         return values.astype(np.float16).view(np.uint16)
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+    sign = bits >> 16 & 0x8000
+    magnitude = ((bits & 0x7FFFFFFF) + 0x7FFF + (bits >> 16 & 1)) >> 16
+    return (sign | np.minimum(magnitude, LARGEST_BFLOAT16)).astype(np.uint16)

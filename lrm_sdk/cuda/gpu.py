@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from lrm_sdk.backends.job import first_line
 from lrm_sdk.backends.nvidia import open_device
 from lrm_sdk.cuda.array import GpuArray, copy_memory
 from lrm_sdk.cuda.compile import cached_cubin
 from lrm_sdk.cuda.specialization import Specialization
-from lrm_sdk.errors import BackendError, OutOfMemoryError
+from lrm_sdk.errors import BackendError, LrmError, OutOfMemoryError
 
 TENSOR_CORES_FROM = (8, 0)  # compute capability that has mma.m16n8k16
 
@@ -41,12 +42,13 @@ class GpuDevice:
                 f"{TENSOR_CORES_FROM[0]}.{TENSOR_CORES_FROM[1]} or newer, got {major}.{minor}; take 'float32'"
             )
         self._stream = self._device.create_stream(stream)
-        self._target: Any = self._stream  # of launches: a graph's builder while one is captured
+        self._captures = threading.local()  # .builder: of the graph that this thread captures
         self._module = _load(spec, self.arch)
         self._max_bytes = max_bytes
         self._memory = open_pool(index, max_bytes)
         self._kernels: dict[str, Any] = {}
         self._lock = threading.RLock()
+        self.give_back: Callable[[], bool] = lambda: False
 
     @property
     def arch(self) -> str:
@@ -64,22 +66,23 @@ class GpuDevice:
 
     @property
     def handle(self) -> int:
-        """cudaStream_t of the stream that launches go to; while a graph is captured, that graph's."""
-        return int((self._stream if self._target is self._stream else self._target.stream).handle)
+        """cudaStream_t of the stream that this thread's launches go to: a graph's while it captures one."""
+        target = self._target
+        return int((target if target is self._stream else target.stream).handle)
+
+    @property
+    def _target(self) -> Any:
+        """Of launches. Each thread has its own: another one's work must not get into a graph."""
+        return getattr(self._captures, "builder", self._stream)
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> GpuArray:
         size = max(math.prod(shape) * np.dtype(dtype).itemsize, 1)
-        with self._lock:
-            self._device.set_current()
-            try:
-                buffer = self._memory.allocate(size, stream=self._stream)
-            except Exception as error:
-                if "OUT_OF_MEMORY" in str(error):
-                    bound = f" within max_device_bytes={self._max_bytes}" if self._max_bytes else ""
-                    raise OutOfMemoryError(
-                        f"no device memory for {size} bytes{bound}; ask for less, or free what others hold"
-                    ) from error
-                raise BackendError(f"device memory cannot be had: {error}") from error
+        try:
+            buffer = self._allocated(size)
+        except OutOfMemoryError:
+            if not self.give_back():
+                raise
+            buffer = self._allocated(size)
         return GpuArray(tuple(shape), dtype, buffer, self._stream)
 
     def upload(self, array: np.ndarray) -> GpuArray:
@@ -120,17 +123,14 @@ class GpuDevice:
             launch(self._target, LaunchConfig(grid=blocks, block=threads), self._kernels[kernel], *values)
 
     def captured(self, work: Callable[[], None]) -> Callable[[], None]:
-        # On a stream of its own: other threads may free memory on ours meanwhile.
         with self._lock:
             self._device.set_current()
-            builder = self._device.create_graph_builder().begin_building("thread_local")
-            self._target = builder
             try:
-                work()
-            finally:
-                self._target = self._stream
-                builder.end_building()
-            graph = builder.complete()
+                graph = self._recorded(work)
+            except LrmError:
+                raise
+            except Exception as error:  # of cuda.core, whose classes say little
+                raise BackendError(f"no CUDA graph can be captured: {first_line(error)}") from error
 
         def replay() -> None:
             with self._lock:
@@ -138,6 +138,34 @@ class GpuDevice:
                 graph.launch(self._stream)
 
         return replay
+
+    def _recorded(self, work: Callable[[], None]) -> Any:
+        # On a stream of its own: other threads may free memory on ours meanwhile. Nothing else is on it, so
+        # "relaxed" is safe, and lets Python's garbage collector free what it finds in this thread.
+        builder = self._device.create_graph_builder().begin_building("relaxed")
+        self._captures.builder = builder
+        try:
+            work()
+        except BaseException:
+            with contextlib.suppress(Exception):  # the first error tells more
+                builder.end_building()
+            raise
+        finally:
+            del self._captures.builder
+        return builder.end_building().complete()
+
+    def _allocated(self, size: int) -> Any:
+        with self._lock:
+            self._device.set_current()
+            try:
+                return self._memory.allocate(size, stream=self._stream)
+            except Exception as error:
+                if "OUT_OF_MEMORY" in str(error):
+                    bound = f" within max_device_bytes={self._max_bytes}" if self._max_bytes else ""
+                    raise OutOfMemoryError(
+                        f"no device memory for {size} bytes{bound}; ask for less, or free what others hold"
+                    ) from error
+                raise BackendError(f"device memory cannot be had: {error}") from error
 
     @contextlib.contextmanager
     def _ordered_with(self, handle: int | None) -> Iterator[None]:

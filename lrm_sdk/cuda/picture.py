@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lrm_sdk.cuda.device import DeviceArray
 from lrm_sdk.cuda.render import JOB, render_job, tile_count
+from lrm_sdk.cuda.replay import Replayed
 from lrm_sdk.native.options import CameraParameters, RenderOptions
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ class RepeatedPicture:
 
     def __init__(self, picture: Picture) -> None:
         self.picture = picture
-        self._drawn = False
-        self._replay: Callable[[], None] | None = None
+        self._draw = Replayed(picture.field.device, warm_up=1)
 
     def fits(self, field: CudaField, camera: CameraParameters, options: RenderOptions) -> bool:
         mine = self.picture
@@ -97,11 +96,5 @@ class RepeatedPicture:
         """rgb, alpha and depth, which the next call overwrites."""
         picture = self.picture
         picture.aim(camera)
-        if self._drawn and self._replay is None:
-            self._replay = picture.field.device.captured(picture.draw)
-        if self._replay is None:
-            picture.draw()
-        else:
-            self._replay()
-        self._drawn = True
+        self._draw(picture.draw)
         return picture.rgb, picture.alpha, picture.depth

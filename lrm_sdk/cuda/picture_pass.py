@@ -12,6 +12,7 @@ import numpy as np
 
 from lrm_sdk.camera import Camera
 from lrm_sdk.cuda.picture import Picture
+from lrm_sdk.cuda.replay import Replayed
 from lrm_sdk.cuda.stage import GpuStage
 from lrm_sdk.errors import InvalidArgumentError, LrmError
 from lrm_sdk.images import ImageSource
@@ -46,7 +47,9 @@ class PicturePass:
     graph; only the picture, the camera and the frame are copied. A surface is no part of it: its size is
     known only on the way.
 
-    one_graph   False where the network cannot be captured: it is launched on its own then.
+    one_graph       False where the network cannot be captured: it is launched on its own then.
+    graph_problem   why a capture failed, or None. The network is left out then; if that does not help
+                    either, all is launched kernel by kernel. Either way a warning says so.
 
     Any number of threads may use it; their calls are put in order. `close` gives the network's context back.
     """
@@ -62,12 +65,14 @@ class PicturePass:
     ) -> None:
         self._prepare, self._place, self._size = prepare, place, size
         self._lock = threading.Lock()
+        self._closed = False
         self._open = contextlib.ExitStack()
         self._network = self._open.enter_context(lent)
         self._device: GpuDevice = cast("GpuDevice", stage.device)
         self._find_not_finite = stage.find_not_finite
-        self._runs = 0
-        self._replay: Callable[[], None] | None = None
+        # Two runs warm up: kernels are loaded, and libraries allocate what they need.
+        self._replayed = Replayed(self._device, warm_up=2)
+        self.graph_problem: str | None = None
         with contextlib.ExitStack() as undo:
             undo.push(self._open)
             self._bad = self._device.empty((1,), np.int32)
@@ -86,21 +91,23 @@ class PicturePass:
             raise InvalidArgumentError(f"camera: expected a Camera, got {type(camera).__name__}")
         tensor = self._prepare(image, subject)
         with self._lock:
-            if self._network is None:
+            if self._closed:
                 raise LrmError("this PicturePass is closed; make a new one")
-            self._network.put(tensor, self._device.stream)
-            self._picture.aim(self._place(camera).parameters(*self._size))
-            self._pass()
-            picture, down = self._picture, self._device.download
-            frame = Frame(down(picture.rgb), down(picture.alpha), down(picture.depth))
-            GpuStage.require_finite(down(self._bad))
+            try:
+                frame, bad = self._frame(tensor, camera)
+            except BaseException:
+                self._finish()  # before the next picture takes the place of this one
+                raise
+            GpuStage.require_finite(bad)
         return frame
 
     def close(self) -> None:
         """Closing twice does nothing."""
         with self._lock:
-            self._network = None  # type: ignore[assignment]
-            self._open.close()
+            if not self._closed:
+                self._finish()  # the context's next user has another stream
+                self._open.close()
+            self._closed = True
 
     def __enter__(self) -> PicturePass:
         return self
@@ -110,14 +117,28 @@ class PicturePass:
     ) -> None:
         self.close()
 
+    def _frame(self, tensor: Any, camera: Camera) -> tuple[Frame, np.ndarray]:
+        """And what require_finite asks for."""
+        self._network.put(tensor, self._device.stream)
+        self._picture.aim(self._place(camera).parameters(*self._size))
+        self._pass()
+        picture, down = self._picture, self._device.download
+        return Frame(down(picture.rgb), down(picture.alpha), down(picture.depth)), down(self._bad)
+
     def _pass(self) -> None:
-        """Two runs warm up: kernels are loaded, and libraries allocate what they need."""
+        if self.one_graph and self._replayed.next_is_capture:
+            self.one_graph = self._network.capturable(self._device.handle)  # the runs may have changed it
         if not self.one_graph:
             self._enqueue()
-        if self._runs == 2:
-            self._replay = self._device.captured(self._work)
-        (self._work if self._replay is None else self._replay)()
-        self._runs += 1
+        self._replayed(self._work)
+        self.graph_problem = self.graph_problem or self._replayed.problem
+        if self.one_graph and self._replayed.problem is not None:
+            self.one_graph = False
+            self._replayed = Replayed(self._device, warm_up=0)
+
+    def _finish(self) -> None:
+        with contextlib.suppress(Exception):  # of work whose error has been raised, or will be
+            self._device.stream.sync()
 
     def _enqueue(self) -> None:
         self._network.enqueue(self._device.handle)

@@ -14,7 +14,7 @@ from lrm_sdk.cuda.array import checked_interface, is_device_array
 from lrm_sdk.cuda.device import Device, DeviceArray
 from lrm_sdk.cuda.field import CudaField
 from lrm_sdk.cuda.gpu import GpuDevice
-from lrm_sdk.cuda.host_face import HostField
+from lrm_sdk.cuda.host_face import HostField, LastPicture
 from lrm_sdk.cuda.layers import DeviceLayers
 from lrm_sdk.cuda.prepare import DevicePicture, prepare_on_device
 from lrm_sdk.cuda.specialization import Specialization
@@ -52,6 +52,8 @@ class GpuStage:
         self._judge = Field(options, np.zeros((3, spec.plane_shape[0], 2, 2), np.float32), weights, biases)
         self._device = device
         self._layers = DeviceLayers(device, spec, options, weights, biases)
+        self._last = LastPicture()
+        device.give_back = self._last.drop
 
     def planes(self, given: Any) -> DeviceArray:
         """A copy of planes [3, C, H, W] on the device: of an array there (float32), or any on the host.
@@ -88,7 +90,7 @@ class GpuStage:
     def field(self, planes: DeviceArray) -> HostField:
         """Raises NotFiniteError for NaN and infinity, OutOfMemoryError."""
         self._check_finite(planes)
-        return HostField(CudaField(self._layers, planes), self._judge)
+        return HostField(CudaField(self._layers, planes), self._judge, self._last)
 
     @property
     def device(self) -> Device:

@@ -15,6 +15,13 @@
 #include "field.cuh"
 #include "warp.cuh"
 
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#error "half precision: expected an architecture of compute capability 8.0 or newer"
+#endif
+#if defined(__CUDACC_VER_MAJOR__) && __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ < 1201
+#error "half precision: expected CUDA 12.1 or newer (cvt.satfinite, PTX 8.1)"
+#endif
+
 namespace lrm {
 
 // sums += A B.
@@ -74,12 +81,15 @@ LRM_HOST_DEVICE float2 unpack(unsigned packed) {
 #endif
 }
 
-// The GPU's own tanh, right to 2^-11 relative: one instruction, where exp and division are two.
+// The GPU's own tanh: one instruction, where exp and division are two. The PTX ISA promises 2^-11
+// relative. Under the shim it is exact, or off by LRM_SHIM_TANH_ERROR everywhere.
 LRM_HOST_DEVICE float quick_tanh(float x) {
 #if defined(__CUDA_ARCH__)
   float result;
   asm("tanh.approx.f32 %0, %1;" : "=f"(result) : "f"(x));
   return result;
+#elif defined(LRM_SHIM_TANH_ERROR)
+  return tanhf(x) * (1.0f + LRM_SHIM_TANH_ERROR);
 #else
   return tanhf(x);
 #endif

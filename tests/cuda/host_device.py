@@ -33,9 +33,10 @@ class HostDevice:
     """Arrays are NumPy arrays; new ones are poisoned with NaN (all bits set)."""
 
     multiprocessors = 2
+    give_back = staticmethod(lambda: False)
 
-    def __init__(self, spec: Specialization) -> None:
-        self.library = build(spec)
+    def __init__(self, spec: Specialization, *flags: str) -> None:
+        self.library = build(spec, *flags)
         self._captured: list[Callable[[], None]] | None = None
         self.launches: list[tuple] = []  # (kernel, *arguments)
 
@@ -117,14 +118,15 @@ def folder() -> tempfile.TemporaryDirectory:
 
 
 @functools.cache
-def build(spec: Specialization) -> ctypes.CDLL:
-    """The kernels for one field. Skips the test where there is no C++ compiler."""
+def build(spec: Specialization, *flags: str) -> ctypes.CDLL:
+    """The kernels for one field; flags for the compiler. Skips the test where there is no C++ compiler."""
     if os.name != "posix":
         pytest.skip("host_shim.h needs ucontext.h")
-    name = hashlib.sha256(spec.header().encode()).hexdigest()[:16]
+    name = hashlib.sha256(" ".join([spec.header(), *flags]).encode()).hexdigest()[:16]
     header, library = (Path(folder().name) / f"{name}{suffix}" for suffix in (".h", ".so"))
     header.write_text(spec.header())
-    command = [tool("CXX", "c++"), *FLAGS, "-include", str(header), f"-I{KERNELS}", str(HERE / "kernels.cpp")]
-    done = subprocess.run([*command, "-o", str(library)], capture_output=True, text=True)
+    command = [tool("CXX", "c++"), *FLAGS, *flags, "-include", str(header), f"-I{KERNELS}"]
+    command += [str(HERE / "kernels.cpp"), "-o", str(library)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return ctypes.CDLL(str(library))

@@ -12,6 +12,7 @@ pytest.importorskip("cuda.core", reason="pip install 'lrm-sdk[cuda]'")
 
 from lrm_sdk.cuda import compile as cuda_compile
 from lrm_sdk.errors import BackendError
+from lrm_sdk.native.options import FIELD_PRECISIONS
 from tests.cuda import resources
 from tests.runtime.compilers import run, tool
 
@@ -131,7 +132,7 @@ def test_every_include_is_a_source_file():
                 assert line.split('"')[1].rpartition("/")[2] in names, f"{path.name}: {line}"
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", FIELD_PRECISIONS)
 def test_nvcc_takes_the_same_sources(tmp_path, precision):
     """The second CUDA compiler, with its host half: `__host__ __device__` functions compile twice."""
     source = tmp_path / "specialized.cu"

@@ -5,10 +5,21 @@ With the fakes of test_whole_pass.py: what is asked of the GPU and in which orde
 
 from __future__ import annotations
 
+import threading
+import warnings
+
 import numpy as np
 import pytest
 
-from lrm_sdk import BackendError, Camera, InvalidArgumentError, LrmError, NotFiniteError, Reconstructor
+from lrm_sdk import (
+    BackendError,
+    Camera,
+    InvalidArgumentError,
+    LrmError,
+    NotFiniteError,
+    OutOfMemoryError,
+    Reconstructor,
+)
 from lrm_sdk.native import RenderOptions
 from tests.cuda.fields import both
 from tests.cuda.test_whole_pass import ball_planes, folder, machine  # noqa: F401
@@ -45,7 +56,7 @@ def test_pictures_of_one_size_are_a_graph(machine, folder):  # noqa: F811
     ]
     for frame, camera in zip(frames, cameras, strict=True):
         alone = other.render(camera, size=(12, 10))
-        other._field._repeated = None  # never a second time with the same arrays
+        other._field.drop_picture()  # never a second time with the same arrays
         assert np.array_equal(frame.rgb, alone.rgb) and np.array_equal(frame.depth, alone.depth)
     assert not np.array_equal(frames[2].depth, frames[3].depth)
 
@@ -116,6 +127,144 @@ def test_a_network_that_cannot_be_captured_goes_first(machine, folder):  # noqa:
         again = frames.run(ball_picture(COLORS[1]), Camera.orbit())
         assert work_of(machine) == ["network", "graph"]
         assert np.array_equal(again.rgb, got[1].rgb)
+
+
+def test_it_is_asked_again_before_the_capture(machine, folder):  # noqa: F811
+    with Reconstructor(folder) as rec, rec.picture_pass(size=(8, 6)) as frames:
+        expected = [frames.run(ball_picture(color)) for color in COLORS[:2]]
+        assert frames.one_graph
+        machine.broken.add("capture")
+        again = frames.run(ball_picture(COLORS[1]))
+        assert not frames.one_graph and np.array_equal(again.rgb, expected[1].rgb)
+
+
+def test_another_threads_network_stays_out_of_a_graph(machine, folder):  # noqa: F811
+    """`theirs` gives its network to the GPU while `mine` captures."""
+    with Reconstructor(folder) as rec:
+        expected = [rec.run(ball_picture(color)).render(size=(8, 6)) for color in COLORS]
+        with rec.picture_pass(size=(8, 6)) as mine, rec.picture_pass(size=(8, 6)) as theirs:
+            for color in COLORS[:2]:
+                mine.run(ball_picture(color))
+            aimed, capturing, given = (threading.Event() for _ in range(3))
+            their_aim, their_enqueue = theirs._picture.aim, theirs._network.enqueue
+            my_draw = mine._picture.draw
+
+            def aim(camera) -> None:
+                their_aim(camera)
+                aimed.set()
+                assert capturing.wait(10)
+
+            def enqueue(handle) -> None:
+                their_enqueue(handle)
+                given.set()
+
+            def draw() -> None:
+                capturing.set()
+                assert given.wait(10)
+                my_draw()
+
+            theirs._picture.aim, theirs._network.enqueue, mine._picture.draw = aim, enqueue, draw
+            got: dict = {}
+            thread = threading.Thread(target=lambda: got.update({0: theirs.run(ball_picture(COLORS[0]))}))
+            thread.start()
+            assert aimed.wait(10)
+            got[2] = mine.run(ball_picture(COLORS[2]))
+            thread.join()
+            machine.calls.clear()
+            got[3] = mine.run(ball_picture(COLORS[3]))
+            assert work_of(machine) == ["graph"]
+    for k in (0, 2, 3):
+        assert np.abs(got[k].rgb - expected[k].rgb).max() < 1e-5
+
+
+def test_a_scene_without_a_graph(machine, folder):  # noqa: F811
+    """A capture that fails is told once; what it would have drawn is launched kernel by kernel."""
+    with Reconstructor(folder) as rec:
+        scene = rec.run(ball_picture())
+    expected = scene.render(size=(12, 10))
+    machine.broken.add("end of capture")
+    with pytest.warns(RuntimeWarning, match="no CUDA graph .*CAPTURE_INVALIDATED: no graph; launching"):
+        frames = [scene.render(size=(12, 10))]
+    machine.calls.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        frames.append(scene.render(size=(12, 10)))
+    assert work_of(machine) == ["lrm_lattice_cells", "lrm_render"] and ("captured",) not in machine.calls
+    assert all(np.array_equal(frame.rgb, expected.rgb) for frame in frames)
+
+
+def test_the_first_error_of_a_capture_is_told(machine, folder):  # noqa: F811
+    with Reconstructor(folder) as rec:
+        rec.run(ball_picture())
+        device = rec._stage.device
+    machine.broken.add("end of capture")
+
+    def fail() -> None:
+        raise ValueError("not today")
+
+    with pytest.raises(BackendError, match="no CUDA graph can be captured: not today"):
+        device.captured(fail)
+    assert device.handle == int(device.stream.handle)
+
+
+def test_a_pass_without_a_graph(machine, folder):  # noqa: F811
+    """First without its network, then altogether."""
+    with Reconstructor(folder) as rec, rec.picture_pass(size=(8, 6)) as frames:
+        expected = [frames.run(ball_picture(color)) for color in COLORS[:2]]
+        machine.broken.add("end of capture")
+        for _ in range(2):
+            with pytest.warns(RuntimeWarning, match="launching kernel by kernel"):
+                got = frames.run(ball_picture(COLORS[0]))
+            assert not frames.one_graph and "no graph" in frames.graph_problem
+            assert np.array_equal(got.rgb, expected[0].rgb)
+        machine.broken.clear()
+        machine.calls.clear()
+        assert np.array_equal(frames.run(ball_picture(COLORS[1])).rgb, expected[1].rgb)
+        assert work_of(machine)[0] == "network" and "graph" not in work_of(machine)
+
+
+def test_a_pass_whose_network_spoils_the_graph(machine, folder):  # noqa: F811
+    with Reconstructor(folder) as rec, rec.picture_pass(size=(8, 6)) as frames:
+        expected = [frames.run(ball_picture(color)) for color in COLORS[:2]]
+        machine.broken.add("end of capture")
+        with pytest.warns(RuntimeWarning, match="launching kernel by kernel"):
+            frames.run(ball_picture(COLORS[0]))
+        machine.broken.clear()
+        frames.run(ball_picture(COLORS[0]))
+        machine.calls.clear()
+        assert np.array_equal(frames.run(ball_picture(COLORS[1])).rgb, expected[1].rgb)
+        assert work_of(machine) == ["network", "graph"] and not frames.one_graph
+
+
+def test_one_scene_keeps_its_picture(machine, folder):  # noqa: F811
+    """The last that rendered; and it gives the memory back where another call needs it."""
+    with Reconstructor(folder) as rec:
+        first, second = rec.run(ball_picture()), rec.run(ball_picture())
+        pool = rec._stage.device._memory
+    before = pool.used
+    first.render(size=(64, 64))
+    kept = pool.used
+    second.render(size=(64, 64))
+    lattice = 4 * (first._field.field.cells + 1) ** 3
+    assert pool.used == kept + lattice
+    pool.max_size = pool.used
+    assert len(first.query(np.zeros((1000, 3), np.float32))[0]) == 1000
+    assert pool.used == before + 2 * lattice
+    pool.max_size = pool.used
+    with pytest.raises(OutOfMemoryError, match="no device memory for"):
+        first.query(np.zeros((1000, 3), np.float32))
+
+
+def test_a_run_that_fails_leaves_nothing_on_the_way(machine, folder):  # noqa: F811
+    with Reconstructor(folder) as rec, rec.picture_pass(size=(8, 6)) as frames:
+        expected = frames.run(ball_picture(COLORS[0]))
+        machine.broken.add("execute")
+        with pytest.raises(BackendError, match="could not start the network"):
+            frames.run(ball_picture(COLORS[1]))
+        stream = frames._device.stream
+        assert stream.done == len(stream.work)
+        machine.broken.clear()
+        assert np.array_equal(frames.run(ball_picture(COLORS[0])).rgb, expected.rgb)
 
 
 def test_a_pass_holds_one_context_until_it_is_closed(machine, folder):  # noqa: F811
