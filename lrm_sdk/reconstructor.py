@@ -40,8 +40,8 @@ class Reconstructor:
     precision     None: as `lrm tune` found, else the most exact of the engine; or e.g. "float32", "int8"
                   (`lrm info` lists them).
     field_precision  of a field on a GPU: "float32"; "float16" or "bfloat16": points, grids, pictures and a
-                  surface's blocks on tensor cores (docs/GPU.md says how exact), vertices, normals and
-                  vertex colours in float32 as ever.
+                  surface's blocks on tensor cores (docs/GPU.md says how exact), refined vertices,
+                  normals and vertex colours in float32 as ever.
     threads       cores to use; None: all that this process may use.
     max_device_bytes  bound on device memory, the network's (if it is on the GPU) and all scenes' together;
                   None: none. What it holds back is an OutOfMemoryError of the call that asks for more.
@@ -154,7 +154,7 @@ class Reconstructor:
         exhaustive: bool = False,
     ) -> PicturePass:
         """For frames of many pictures, with network and field on the GPU by TensorRT: all memory is kept, and
-        after two pictures network, field and frame are one CUDA graph. Arguments as for Scene.render.
+        after two pictures network, field and frame are one CUDA graph, if it can be captured. Arguments as for Scene.render.
 
         It keeps one of the network's contexts until it is closed. Raises BackendError, OutOfMemoryError,
         InvalidArgumentError.

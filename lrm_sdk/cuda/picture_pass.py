@@ -44,8 +44,8 @@ class PicturePass:
     """For pictures that come one after the other, from a camera or a video; by `Reconstructor.picture_pass`.
 
     All memory is kept from picture to picture, and from the third on network, field and frame are one CUDA
-    graph; only the picture, the camera and the frame are copied. A surface is no part of it: its size is
-    known only on the way.
+    graph, if it can be captured; only the picture, the camera and the frame are copied. A surface is no part
+    of it: its size is known only on the way.
 
     one_graph       False where the network cannot be captured: it is launched on its own then.
     graph_problem   why a capture failed, or None. The network is left out then; if that does not help

@@ -19,13 +19,10 @@ def options_of(field: Parameters, **overrides) -> FieldOptions:
     return FieldOptions(**{name: getattr(spec, name) for name in names} | overrides)
 
 
-def both(
-    field: Parameters, precision: str = "float32", flags: tuple[str, ...] = (), **overrides
-) -> tuple[CudaField, Field]:
-    """flags: of the compiler of the kernels; overrides: of options_of."""
+def both(field: Parameters, precision: str = "float32", **overrides) -> tuple[CudaField, Field]:
     options = options_of(field, **overrides)
     spec = Specialization.of(options, field.planes.shape[1:], field.spec.widths, precision)
-    device = HostDevice(spec, *flags)
+    device = HostDevice(spec)
     planes = device.upload(field.planes)
     cuda = CudaField(DeviceLayers(device, spec, options, field.weights, field.biases), planes)
     planes.view(np.uint8)[:] = 0xFF  # the field keeps nothing of the caller's

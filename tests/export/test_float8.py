@@ -8,7 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.float8 import activation_ranges, linear_products, save_float8
+from export.float8 import activation_ranges, linear_products, save_float8, to_float8
+from lrm_sdk import EngineError
 
 RNG = np.random.default_rng(0)
 WEIGHTS = [
@@ -45,6 +46,11 @@ def test_ranges_are_the_largest_over_all_pictures(source):
     image = np.abs(pictures[1]).max()
     sums = [p @ (WEIGHTS[0] + WEIGHTS[1]) for p in pictures]
     assert ranges == pytest.approx([image, image, max(np.abs(s).max() for s in sums)])
+
+
+def test_another_number_of_products_than_calibrated(source):
+    with pytest.raises(EngineError, match="expected the 2 products that were calibrated, got 3"):
+        to_float8(onnx.load(source), [1.0, 1.0])
 
 
 def test_every_factor_goes_through_float8_once(source, tmp_path):
