@@ -154,7 +154,8 @@ class Reconstructor:
         exhaustive: bool = False,
     ) -> PicturePass:
         """For frames of many pictures, with network and field on the GPU by TensorRT: all memory is kept, and
-        after two pictures network, field and frame are one CUDA graph, if it can be captured. Arguments as for Scene.render.
+        after two pictures network, field and frame are one CUDA graph, if it can be captured. Arguments as
+        for Scene.render.
 
         It keeps one of the network's contexts until it is closed. Raises BackendError, OutOfMemoryError,
         InvalidArgumentError.

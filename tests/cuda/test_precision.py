@@ -48,7 +48,7 @@ def test_points_of_every_family(family, precision):
 
 @pytest.mark.parametrize("error", ["0x1p-11f", "-0x1p-11f"])
 def test_a_tanh_as_inexact_as_it_may_be(error):
-    """What gpu_check asks of a GPU holds for the worst tanh.approx that the PTX ISA allows. Measured: 6e-3."""
+    """What gpu_check asks of a GPU holds for a tanh.approx off by 2^-11 everywhere. Measured: 6e-3."""
     numbers = random_field("triposr", (37, 53))
     flag = f"-DLRM_SHIM_TANH_ERROR={error}"
     cuda = numbers.on_device(lambda spec: HostDevice(spec, flag), "float16")
