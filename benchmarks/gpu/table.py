@@ -29,7 +29,7 @@ def markdown(report: dict[str, Any]) -> str:
         for row in judge(parts)
     ]
     lines += [*_rows(["what", "value", "bar", ""], bars), ""]
-    for section in (_gaps, _checks, _stages, _reference, _networks, _sanitizer):
+    for section in (_gaps, _tanh, _checks, _stages, _reference, _networks, _sanitizer):
         lines += section(parts)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -49,6 +49,16 @@ def _gaps(parts: dict[str, Any]) -> list[str]:
             if kind in part:
                 rows.append([name, kind, " ".join(part[kind].split()).replace("|", "/")])
     return ["## Parts without a result", "", *_rows(["part", "", "why"], rows), ""] if rows else []
+
+
+def _tanh(parts: dict[str, Any]) -> list[str]:
+    part = parts.get("tanh", {})
+    if "bounds" not in part:
+        return []
+    found = ", ".join(
+        f"{what} {part[what]:.2g} (bound {bound:.2g})" for what, bound in part["bounds"].items()
+    )
+    return [f"`tanh.approx`: {found}. Failed: {', '.join(part['failed']) or 'none'}.", ""]
 
 
 def _checks(parts: dict[str, Any]) -> list[str]:

@@ -23,9 +23,8 @@ THREADS = 256
 
 def arguments() -> np.ndarray:
     """float32: evenly over [-20, 20], and by exponents from 1e-30 to 1e30, both signs."""
-    magnitudes = np.concatenate(
-        [np.linspace(0, SATURATED_FROM, 1_000_001), np.geomspace(1e-30, 1e30, 10_001)]
-    )
+    even, wide = np.linspace(0, SATURATED_FROM, 1_000_001), np.geomspace(1e-30, 1e30, 10_001)
+    magnitudes = np.concatenate([even, wide])
     return np.concatenate([-magnitudes, magnitudes]).astype(np.float32)
 
 

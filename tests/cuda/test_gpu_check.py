@@ -185,6 +185,9 @@ def made_up() -> dict:
     }
     return {
         "device": H100,
+        "tanh": {
+            "relative": 1.1e-5, "saturated": 0.0, "bounds": {"relative": 4.9e-4, "saturated": 0.0}, "failed": [],
+        },
         "checks": {
             "differences": {"lrm float32": {"density": 2e-6}}, "bounds": checks.BOUNDS, "failed": [],
         },
@@ -225,6 +228,7 @@ def test_table():
     assert "## CUDA stage, float16" in text and "(float16); special functions allow" in text
     assert "Failed: eager float16: out of memory" in text
     assert "| memcheck | pass | ERROR SUMMARY: 0 errors |" in text
+    assert "`tanh.approx`: relative 1.1e-05 (bound 0.00049), saturated 0 (bound 0). Failed: none." in text
 
 
 @pytest.mark.parametrize("part", list(gpu_check.PARTS))
