@@ -186,7 +186,8 @@ def made_up() -> dict:
     return {
         "device": H100,
         "tanh": {
-            "relative": 1.1e-5, "saturated": 0.0, "bounds": {"relative": 4.9e-4, "saturated": 0.0}, "failed": [],
+            "relative": 1.1e-5, "saturated": 0.0, "failed": [],
+            "bounds": {"relative": 4.9e-4, "saturated": 0.0},
         },
         "checks": {
             "differences": {"lrm float32": {"density": 2e-6}}, "bounds": checks.BOUNDS, "failed": [],
