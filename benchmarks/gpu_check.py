@@ -2,8 +2,9 @@
 
     python -m benchmarks.gpu_check [--device 0] [--out benchmarks/results] [--checkpoint models/lrm-tiny]
 
+    tanh            the GPU's tanh.approx, which half precision rests on
     checks          every kernel against the CPU stage
-    stages          the CUDA stage's times, against the roofline
+    stages          the CUDA stage's times in every precision of the field, against the roofline
     pytorch         the same work in PyTorch
     networks        an engine by every installed road: errors, times, picture to mesh
     torch network   the same network in PyTorch
@@ -26,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu import baselines, checks, networks, roofline, sanitizer, stages
+from benchmarks.gpu import baselines, checks, networks, roofline, sanitizer, stages, tanh
 from benchmarks.gpu.fields import OpenDevice, random_field
 from benchmarks.gpu.table import markdown
 from benchmarks.measure import environment
@@ -56,6 +57,10 @@ def run_device(args: argparse.Namespace) -> dict[str, Any]:
     size = len(compile_cubin(random_field("triposr", (64, 64)).specialization(), arch))
     compiled = {"seconds": time.perf_counter() - start, "bytes": size, "nvrtc": nvrtc_version()}
     return facts | {"compiled": compiled}
+
+
+def run_tanh(args: argparse.Namespace) -> dict[str, Any]:
+    return tanh.sweep(args.device)
 
 
 def run_checks(args: argparse.Namespace) -> dict[str, Any]:
@@ -99,6 +104,7 @@ def run_sanitizer(args: argparse.Namespace) -> dict[str, Any]:
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "device": run_device,
+    "tanh": run_tanh,
     "checks": run_checks,
     "stages": run_stages,
     "pytorch": run_pytorch,
@@ -130,7 +136,8 @@ def in_own_process(name: str, arguments: list[str], timeout: float = TIMEOUT) ->
 def failures(parts: dict[str, Any]) -> list[str]:
     """What makes the status 1."""
     found = [f"{name}: {part['error']}" for name, part in parts.items() if "error" in part]
-    found += [f"checks: {what}" for what in parts.get("checks", {}).get("failed", [])]
+    for name in ("tanh", "checks"):
+        found += [f"{name}: {what}" for what in parts.get(name, {}).get("failed", [])]
     for name in ("networks", "sanitizer"):
         for what, row in parts.get(name, {}).items():
             if isinstance(row, dict) and ("error" in row or row.get("passed") is False):
@@ -151,8 +158,8 @@ def run_all(args: argparse.Namespace) -> int:
         arguments = ["--device", str(args.device)]
         if args.checkpoint is not None:
             arguments += ["--checkpoint", str(args.checkpoint.absolute())]
-        if "vertices" in report["parts"].get("stages", {}):
-            arguments += ["--vertices", str(report["parts"]["stages"]["vertices"])]
+        if "float32" in report["parts"].get("stages", {}):
+            arguments += ["--vertices", str(report["parts"]["stages"]["float32"]["vertices"])]
         report["parts"][name] = in_own_process(name, arguments)
         write_report(report, args.out)
     print(markdown(report))

@@ -209,7 +209,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--precision", nargs="+", default=["float32"], metavar="NAME",
-        help="float32 (default), float16, bfloat16, int8, int8-dynamic, int8-static",
+        help="float32 (default), float16, bfloat16, float8, int8, int8-dynamic, int8-static",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="engine directory, NAME.lrm")
     add_checkpoint_arguments(parser)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-# Relative l2 error of the planes; measured 1e-6 for lrm-tiny and 9e-7 for a full TripoSR in float32.
-PLANES_TOLERANCE = {"float32": 1e-4, "float16": 2e-2}
+# Relative l2 error of the planes; measured 1e-6 for lrm-tiny and 9e-7 for a full TripoSR in float32, 3e-2
+# for lrm-tiny and 7e-2 for a TripoSR of random weights in float8.
+PLANES_TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "float8": 0.1}
 
 
 def relative_error(values: np.ndarray, reference: np.ndarray) -> float:

@@ -60,14 +60,20 @@ def find_square(rgba: np.ndarray, spec: InputSpec, *, subject: str, name: str = 
     picture instead; for a square one nothing differs). Raises ImageError if no subject is found,
     InvalidArgumentError for another `subject`.
     """
-    if subject not in ("auto", "whole"):
-        raise InvalidArgumentError(f"subject: expected auto or whole, got {subject!r}")
+    whole = takes_whole(subject, spec)
     rgba = _bounded(rgba)
-    if subject == "whole" or spec.foreground_ratio is None:
+    if whole or spec.foreground_ratio is None:
         return Square(padded_square(rgba, max(rgba.shape[:2])), "subject", "whole")
     alpha, method = find_subject(rgba, name)
     cut_out = np.dstack([rgba[..., :3], alpha])
     return Square(subject_square(cut_out, spec.foreground_ratio, spec.framing), spec.framing, method)
+
+
+def takes_whole(subject: str, spec: InputSpec) -> bool:
+    """Whether no subject is looked for. Raises InvalidArgumentError for another `subject`."""
+    if subject not in ("auto", "whole"):
+        raise InvalidArgumentError(f"subject: expected auto or whole, got {subject!r}")
+    return subject == "whole" or spec.foreground_ratio is None
 
 
 def picture_of(tensor: np.ndarray) -> np.ndarray:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sized
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,23 +15,18 @@ from lrm_sdk.ahead import one_ahead
 from lrm_sdk.backends import GPU_BACKENDS, DeviceNetwork, Network, choose, load_network
 from lrm_sdk.backends.nvidia import find_gpu
 from lrm_sdk.engine import Engine, load_engine
-from lrm_sdk.errors import BackendError, EngineError, LrmError, OutOfMemoryError
-from lrm_sdk.images import ImageSource, load_image, source_name
+from lrm_sdk.errors import BackendError, EngineError, LrmError
+from lrm_sdk.images import ImageSource, source_name
 from lrm_sdk.native.checks import integer
-from lrm_sdk.preprocess import find_square, picture_of, prepare
+from lrm_sdk.preparation import Preparer, Ready
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
-from lrm_sdk.reconstructor_checks import check_pictures, check_shapes, checked_tensor
-from lrm_sdk.scene import Scene
+from lrm_sdk.reconstructor_checks import check_pictures, check_shapes, checked_tensor, left_for_field
+from lrm_sdk.scene import Scene, check_field_precision, checked_size
 from lrm_sdk.tuning import fastest_first, read_record
 
-
-@dataclass(frozen=True, eq=False)
-class _Ready:
-    """tensor for the network, on the host or the GPU; picture as Scene takes it; seconds per stage."""
-
-    tensor: Any
-    picture: np.ndarray | Callable[[], np.ndarray]
-    seconds: dict[str, float]
+if TYPE_CHECKING:
+    from lrm_sdk.cuda.picture_pass import PicturePass
+    from lrm_sdk.cuda.stage import GpuStage
 
 
 class Reconstructor:
@@ -45,11 +39,15 @@ class Reconstructor:
                   has one for it or ONNX Runtime can run there; "auto": the field where the network runs.
     precision     None: as `lrm tune` found, else the most exact of the engine; or e.g. "float32", "int8"
                   (`lrm info` lists them).
+    field_precision  of a field on a GPU: "float32"; "float16" or "bfloat16": points, grids, pictures and a
+                  surface's blocks on tensor cores (docs/GPU.md says how exact), refined vertices,
+                  normals and vertex colours in float32 as ever.
     threads       cores to use; None: all that this process may use.
     max_device_bytes  bound on device memory, the network's (if it is on the GPU) and all scenes' together;
                   None: none. What it holds back is an OutOfMemoryError of the call that asks for more.
-    prepare_on_device  composite and resize pictures on the GPU (the subject is found on the CPU); for a
-                  network that is on the GPU.
+    prepare_on_device  composite and resize pictures on the GPU, for a network that is on it. Pictures may lie
+                  there too: C-contiguous uint8 [H, W, 3 or 4] with __cuda_array_interface__. The subject is
+                  found on the CPU, from a copy; subject="whole" leaves them where they are.
     check_hashes  compare every file's sha256 when loading (about a second per gigabyte).
 
     Raises EngineError, BackendError, OutOfMemoryError.
@@ -65,6 +63,7 @@ class Reconstructor:
         backend: str = "auto",
         device: str = "auto",
         precision: str | None = None,
+        field_precision: str = "float32",
         threads: int | None = None,
         max_device_bytes: int | None = None,
         prepare_on_device: bool = False,
@@ -81,6 +80,8 @@ class Reconstructor:
         )  # fmt: skip
         self.backend, self.precision = choice.spec.backend, choice.spec.precision
         self.device = _field_device(device, self.backend)
+        check_field_precision(self.device, field_precision)
+        self.field_precision = field_precision
         path = self.engine.path(choice.spec.file)
         network = load_network(path, choice, self._threads)
         check_shapes(path, network, self.engine.manifest)
@@ -90,15 +91,18 @@ class Reconstructor:
                 f"prepare_on_device: expected a network on the GPU, got {self.backend} with the field on "
                 f"{self.device}; leave it out"
             )
-        self._prepare_on_device = prepare_on_device
-        field = _prepare_device(self.engine, self.device, network, max_device_bytes)
+        self._stage: GpuStage | None = None
+        field = "field on cpu"
+        if self.device != "cpu":
+            field = self._open_stage(left_for_field(network, max_device_bytes))
+        self._preparer = Preparer(self.engine.manifest.input, self._stage if prepare_on_device else None)
         self.backend_report = f"{choice.report()}; {network.describe()}; {field}"
 
     def run(self, image: ImageSource, *, subject: str = "auto", progress: ProgressArgument = None) -> Scene:
         """Reconstructs one picture.
 
         image     path, bytes of an image file, uint8 (or uint16) array [H, W, 1, 3 or 4] or [H, W],
-                  or PIL image; sRGB, straight alpha.
+                  or PIL image; sRGB, straight alpha. With prepare_on_device also an array on the GPU.
         subject   "auto": found by alpha, plain background, rembg if installed, or GrabCut; then
                   centred and scaled as the model expects. "whole": the picture is taken as it is.
 
@@ -107,7 +111,7 @@ class Reconstructor:
         report = ProgressReporter(progress, source_name(image))
         network = self._open_network()
         report(0.0)
-        prepared = self._prepare(image, subject)
+        prepared = self._preparer.ready(image, subject)
         report(0.1)
         scene = self._scene(network, prepared, report.poll)
         report(1.0)
@@ -142,6 +146,42 @@ class Reconstructor:
         check_pictures(images)
         return list(self.run_each(list(images), subject=subject, progress=progress))
 
+    def picture_pass(
+        self,
+        *,
+        size: tuple[int, int] = (512, 512),
+        background: Sequence[float] | None = None,
+        exhaustive: bool = False,
+    ) -> PicturePass:
+        """For frames of many pictures, with network and field on the GPU by TensorRT: all memory is kept, and
+        after two pictures network, field and frame are one CUDA graph, if it can be captured. Arguments as
+        for Scene.render.
+
+        It keeps one of the network's contexts until it is closed. Raises BackendError, OutOfMemoryError,
+        InvalidArgumentError.
+
+        >>> with rec.picture_pass(size=(256, 256)) as frames:     # doctest: +SKIP
+        ...     for image in camera:
+        ...         show(frames.run(image).to_uint8())
+        """
+        network: Any = self._open_network()
+        if self._stage is None or not hasattr(network, "lent"):
+            raise BackendError(
+                f"picture_pass: expected a TensorRT network and the field on the GPU, got {self.backend} "
+                f"with the field on {self.device}; use run(...).render(...)"
+            )
+        from lrm_sdk.cuda.picture_pass import PicturePass
+
+        engine = self.engine
+        return PicturePass(
+            network.lent(),
+            self._stage,
+            lambda image, subject: self._preparer.ready(image, subject).tensor,
+            lambda camera: camera.placed(engine.sdk_center, engine.sdk_radius),
+            checked_size(size),
+            engine.render_options(background, exhaustive=exhaustive),
+        )
+
     def run_prepared(self, image: np.ndarray, *, progress: ProgressArgument = None) -> np.ndarray:
         """The network alone: image float32 [B, 3, S, S], sRGB in [0, 1] -> planes float32 [B, 3, C, H, W].
 
@@ -150,6 +190,13 @@ class Reconstructor:
         report = ProgressReporter(progress)
         image = checked_tensor(image, self.engine.manifest.input.size)
         return self._planes(self._open_network(), image, report.poll)
+
+    def scene_of(self, planes: Any, picture: np.ndarray | Callable[[], np.ndarray] | None = None) -> Scene:
+        """Scene(engine, planes, picture=picture) with this object's device, field_precision and threads."""
+        return Scene(
+            self.engine, planes, picture=picture, threads=self._threads, device=self.device,
+            field_precision=self.field_precision,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Frees the network. Scenes already made stay usable, calls that other threads are inside of
@@ -173,9 +220,11 @@ class Reconstructor:
         subject: str,
         report: ProgressReporter,
     ) -> Iterator[Scene]:
-        def prepared(poll: Callable[[], None]) -> Iterator[_Ready]:
+        def prepared(poll: Callable[[], None]) -> Iterator[Ready]:
             return one_ahead(
-                lambda _: images, lambda image, _: self._prepare(image, subject), wait=lambda done: poll()
+                lambda _: images,
+                lambda image, _: self._preparer.ready(image, subject),
+                wait=lambda done: poll(),
             )
 
         report(0.0)
@@ -186,41 +235,21 @@ class Reconstructor:
         )
         report(1.0)
 
-    def _prepare(self, image: ImageSource, subject: str) -> _Ready:
-        start = time.perf_counter()
-        try:
-            rgba = load_image(image)
-            decoded = time.perf_counter()
-            tensor, picture = self._tensor(rgba, subject, source_name(image))
-        except OutOfMemoryError:
-            raise
-        except MemoryError as error:  # NumPy's, from any step
-            raise OutOfMemoryError(
-                f"{source_name(image)}: no memory to prepare it ({error}); scale it down first"
-            ) from error
-        seconds = {"decode": decoded - start, "prepare": time.perf_counter() - decoded}
-        return _Ready(tensor, picture, seconds)
-
-    def _tensor(self, rgba: np.ndarray, subject: str, name: str) -> tuple[Any, Any]:
-        spec = self.engine.manifest.input
-        if not self._prepare_on_device:
-            prepared = prepare(rgba, spec, subject=subject, name=name)
-            return prepared.tensor, prepared.picture
-        from lrm_sdk.cuda.stage import gpu_stage
-
-        square = find_square(rgba, spec, subject=subject, name=name)
-        tensor = gpu_stage(self.engine, self.device).prepared(square, spec)
-        return tensor, lambda: picture_of(np.asarray(tensor))
-
-    def _scene(self, network: Network, ready: _Ready, poll: Callable[[], None]) -> Scene:
+    def _scene(self, network: Network, ready: Ready, poll: Callable[[], None]) -> Scene:
         start = time.perf_counter()
         with self._planes_of_one(network, ready.tensor, poll) as planes:
             seconds = ready.seconds | {"network": time.perf_counter() - start}
-            scene = Scene(
-                self.engine, planes, picture=ready.picture, threads=self._threads, device=self.device
-            )
+            scene = self.scene_of(planes, ready.picture)
         scene.timings = seconds | scene.timings
         return scene
+
+    def _open_stage(self, max_bytes: int | None) -> str:
+        """Loads kernels and weights of a field on a GPU, so that no picture waits for it; what to report."""
+        from lrm_sdk.cuda.stage import gpu_stage
+
+        self._stage = gpu_stage(self.engine, self.device, max_bytes, self.field_precision)
+        bound = "" if max_bytes is None else f", at most {max_bytes / 1e6:.1f} MB"
+        return f"field on {self.device}, {self._stage.describe()}{bound}"
 
     def _open_network(self) -> Network:
         network = self._network
@@ -259,21 +288,3 @@ def _field_device(wanted: str, backend: str) -> str:
     if isinstance(problem, str):
         raise BackendError(f"device={wanted!r}: {problem}")
     return "cuda:0"
-
-
-def _prepare_device(engine: Engine, device: str, network: Network, max_bytes: int | None) -> str:
-    """Loads kernels and weights of a field on a GPU, so that no picture waits for it; what to report."""
-    if device == "cpu":
-        return "field on cpu"
-    from lrm_sdk.cuda.stage import gpu_stage
-
-    left = max_bytes
-    if max_bytes is not None and isinstance(network, DeviceNetwork):
-        left = max_bytes - network.device_bytes
-        if left <= 0:
-            raise OutOfMemoryError(
-                f"max_device_bytes: expected more than the network's {network.device_bytes}, "
-                f"got {max_bytes}; raise it, or take a smaller precision"
-            )
-    bound = "" if left is None else f", at most {left / 1e6:.1f} MB"
-    return f"field on {device}, {gpu_stage(engine, device, left).describe()}{bound}"

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lrm_sdk.backends import Network
+from lrm_sdk.backends import DeviceNetwork, Network
 from lrm_sdk.engine_schema import Manifest
-from lrm_sdk.errors import EngineError, InvalidArgumentError
+from lrm_sdk.errors import EngineError, InvalidArgumentError, OutOfMemoryError
 from lrm_sdk.native.checks import all_finite
 
 
@@ -51,3 +51,16 @@ def check_shapes(path: Path, network: Network, manifest: Manifest) -> None:
             expected = ", ".join(map(str, wanted))
             got = ", ".join("?" if n is None else str(n) for n in declared)
             raise EngineError(f"{path}: expected {name} [B, {expected}], got [{got}]; build the engine again")
+
+
+def left_for_field(network: Network, max_bytes: int | None) -> int | None:
+    """Of the bound on device memory. Raises OutOfMemoryError."""
+    if max_bytes is None or not isinstance(network, DeviceNetwork):
+        return max_bytes
+    left = max_bytes - network.device_bytes
+    if left <= 0:
+        raise OutOfMemoryError(
+            f"max_device_bytes: expected more than the network's {network.device_bytes}, "
+            f"got {max_bytes}; raise it, or take a smaller precision"
+        )
+    return left

@@ -18,6 +18,7 @@ from lrm_sdk.errors import InvalidArgumentError
 from lrm_sdk.mesh import Mesh
 from lrm_sdk.native import Field, MeshOptions
 from lrm_sdk.native.checks import float32_array, integer
+from lrm_sdk.native.options import FIELD_PRECISIONS
 from lrm_sdk.progress import ProgressArgument, ProgressReporter
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Scene:
     timings   seconds per stage, the latest call of each.
     device    "cpu", or "cuda:0": points, pictures and surfaces on that GPU (the `cuda` extra);
               raises BackendError where there is none.
+    field_precision   as of Reconstructor.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Scene:
         picture: np.ndarray | Callable[[], np.ndarray] | None = None,
         threads: int | None = None,
         device: str = "cpu",
+        field_precision: str = "float32",
     ) -> None:
         if not isinstance(engine, Engine):
             raise InvalidArgumentError(
@@ -76,7 +79,7 @@ class Scene:
         self._picture = picture
         self.timings: dict[str, float] = {}
         with self.timed("field"):
-            self.planes, self._field = open_field(device, engine, planes, threads)
+            self.planes, self._field = open_field(device, engine, planes, threads, field_precision)
 
     @property
     def picture(self) -> np.ndarray | None:
@@ -118,7 +121,7 @@ class Scene:
 
         Raises InvalidArgumentError, CancelledError, OutOfMemoryError.
         """
-        width, height = _size(size)
+        width, height = checked_size(size)
         camera = Camera.orbit() if camera is None else camera
         if not isinstance(camera, Camera):
             raise InvalidArgumentError(f"camera: expected a Camera, got {type(camera).__name__}")
@@ -206,7 +209,7 @@ class Scene:
 
         with self.timed("turntable"):
             return save_turntable(
-                self, path, views=views, size=_size(size), elevation=elevation, fps=fps,
+                self, path, views=views, size=checked_size(size), elevation=elevation, fps=fps,
                 progress=ProgressReporter(progress, "turntable"),
             )  # fmt: skip
 
@@ -243,24 +246,36 @@ class Scene:
 
 
 def open_field(
-    device: str, engine: Engine, planes: Any, threads: int | None
+    device: str, engine: Engine, planes: Any, threads: int | None, precision: str = "float32"
 ) -> tuple[Any, Field | HostField]:
     """A copy of the planes and the field of them, on "cpu" or "cuda:N".
 
     Raises InvalidArgumentError for another name, BackendError.
     """
+    check_field_precision(device, precision)
     if device == "cpu":
         # A copy: what the caller does to his array must not change the scene.
         own = float32_array("planes", planes, engine.manifest.triplane.shape).copy()
         return own, Field(engine.field_options(threads), own, engine.weights, engine.biases)
     from lrm_sdk.cuda.stage import gpu_stage
 
-    stage = gpu_stage(engine, device)
+    stage = gpu_stage(engine, device, precision=precision)
     copy = stage.planes(planes)
     return copy, stage.field(copy)
 
 
-def _size(size: Any) -> tuple[int, int]:
+def check_field_precision(device: str, precision: str) -> None:
+    """Raises InvalidArgumentError for a precision that the field on `device` has not."""
+    known = FIELD_PRECISIONS if device != "cpu" else FIELD_PRECISIONS[:1]
+    if precision not in known:
+        raise InvalidArgumentError(
+            f"field_precision: expected {' or '.join(map(repr, known))} with the field on {device}, "
+            f"got {precision!r}"
+        )
+
+
+def checked_size(size: Any) -> tuple[int, int]:
+    """(width, height) as integers. Raises InvalidArgumentError."""
     if not isinstance(size, tuple | list) or len(size) != 2:
         raise InvalidArgumentError(f"size: expected (width, height), got {size!r}")
     return integer("width", size[0], 1, 16384), integer("height", size[1], 1, 16384)

@@ -12,7 +12,6 @@ from lrm_sdk.camera import Camera
 from lrm_sdk.engine import VERIFICATION_FILE, read_tensors
 from lrm_sdk.errors import EngineError
 from lrm_sdk.reconstructor import Reconstructor
-from lrm_sdk.scene import Scene
 
 TENSORS = ("image", "planes", "points", "density", "rgb", "camera_to_world", "intrinsics", "render")
 
@@ -36,6 +35,7 @@ LIMITS = {
     "int8": Limits(planes=0.1, density=1.0, rgb=0.3, render_psnr_db=30.0),
     "int8-dynamic": Limits(planes=0.5, density=3.0, rgb=0.5, render_psnr_db=25.0),
     "int8-static": Limits(planes=0.5, density=3.0, rgb=0.5, render_psnr_db=25.0),
+    "float8": Limits(planes=0.15, density=1.0, rgb=0.3, render_psnr_db=35.0),
 }
 
 
@@ -45,6 +45,17 @@ def limits_of(precision: str) -> Limits:
         known = ", ".join(LIMITS)
         raise EngineError(f"precision: this version can verify {known}, got {precision!r}; build again")
     return LIMITS[precision]
+
+
+def limits_for(precision: str, field_precision: str) -> Limits:
+    """For a network and a field: the planes are the network's, the rest has the errors of both."""
+    network, field = limits_of(precision), limits_of(field_precision)
+    return Limits(
+        planes=network.planes,
+        density=max(network.density, field.density),
+        rgb=max(network.rgb, field.rgb),
+        render_psnr_db=min(network.render_psnr_db, field.render_psnr_db),
+    )
 
 
 @dataclass(frozen=True)
@@ -58,10 +69,11 @@ class VerificationReport:
     density_relative_error: float
     rgb_error: float
     render_psnr_db: float
+    field_precision: str = "float32"
 
     @property
     def passed(self) -> bool:
-        limits = limits_of(self.precision)
+        limits = limits_for(self.precision, self.field_precision)
         return (
             self.planes_relative_error <= limits.planes
             and self.density_relative_error <= limits.density
@@ -73,7 +85,7 @@ class VerificationReport:
         return dict(vars(self)) | {"passed": self.passed}
 
     def __str__(self) -> str:
-        limits = limits_of(self.precision)
+        limits = limits_for(self.precision, self.field_precision)
         rows = [
             ("planes, relative error", f"{self.planes_relative_error:.2e}", f"<= {limits.planes:g}"),
             ("density, relative error", f"{self.density_relative_error:.2e}", f"<= {limits.density:g}"),
@@ -81,7 +93,8 @@ class VerificationReport:
             ("render, PSNR in dB", f"{self.render_psnr_db:.1f}", f">= {limits.render_psnr_db:g}"),
         ]
         lines = [f"{name:24} {value:>10}  ({bound})" for name, value, bound in rows]
-        return "\n".join([self.network, *lines, "passed" if self.passed else "FAILED"])
+        judged = f"network {self.precision}, field {self.field_precision}: limits of the less exact one"
+        return "\n".join([self.network, judged, *lines, "passed" if self.passed else "FAILED"])
 
 
 def verify_engine(
@@ -90,13 +103,17 @@ def verify_engine(
     backend: str = "auto",
     device: str = "auto",
     precision: str | None = None,
+    field_precision: str = "float32",
     threads: int | None = None,
 ) -> VerificationReport:
     """Runs the engine's reference pictures through network and field and measures the differences.
 
     Raises EngineError where the engine or its references are damaged, BackendError.
     """
-    with Reconstructor(folder, backend=backend, device=device, precision=precision, threads=threads) as rec:
+    with Reconstructor(
+        folder, backend=backend, device=device, precision=precision, field_precision=field_precision,
+        threads=threads,
+    ) as rec:  # fmt: skip
         return verify_loaded(rec)
 
 
@@ -106,7 +123,7 @@ def verify_loaded(rec: Reconstructor) -> VerificationReport:
     errors = [_compare(rec, references, k) for k in range(len(references["image"]))]
     planes, density, rgb, psnr = zip(*errors, strict=True)
     return VerificationReport(
-        rec.backend_report, rec.precision, max(planes), max(density), max(rgb), min(psnr)
+        rec.backend_report, rec.precision, max(planes), max(density), max(rgb), min(psnr), rec.field_precision
     )
 
 
@@ -143,7 +160,7 @@ def reference_errors(
     rec: Reconstructor, references: dict[str, np.ndarray], k: int, planes: np.ndarray
 ) -> tuple[float, float, float, float]:
     """Errors of planes, density and rgb, and the PSNR of the render, for reference picture k."""
-    scene = Scene(rec.engine, planes, device=rec.device)
+    scene = rec.scene_of(planes)
     density, rgb = scene.query(references["points"])
     height, width = references["render"].shape[1:3]
     fx, fy, cx, cy = references["intrinsics"].tolist()

@@ -37,17 +37,12 @@ class Bar:
         return {"name": self.name, "bar": bar, "value": value, "unit": self.unit, "passed": passed}
 
 
-def _ours(parts: dict[str, Any], stage: str) -> float:
-    return parts["stages"]["times"][stage]["median_ms"]
+def _ours(parts: dict[str, Any], precision: str, stage: str) -> float:
+    return parts["stages"][precision]["times"][stage]["median_ms"]
 
 
-def _ratio(parts: dict[str, Any], theirs: str, ours: str) -> float:
-    return parts["pytorch"][ORIGINAL][theirs]["median_ms"] / _ours(parts, ours)
-
-
-def _share(parts: dict[str, Any]) -> float:
-    roofline = parts["stages"]["roofline"]
-    return 100 * roofline["share"][roofline["arithmetic"]]
+def _ratio(parts: dict[str, Any], precision: str, theirs: str, ours: str) -> float:
+    return parts["pytorch"][ORIGINAL][theirs]["median_ms"] / _ours(parts, precision, ours)
 
 
 def _half_roads(parts: dict[str, Any]) -> list[dict[str, Any]]:
@@ -68,18 +63,41 @@ def _network_ratio(parts: dict[str, Any]) -> float:
     return theirs / min(row["network"]["median_ms"] for row in _half_roads(parts))
 
 
+def _of_field(p: str) -> tuple[Bar, ...]:
+    """Of the field in precision p."""
+    return (
+        Bar(
+            f"points per second, share of the roofline, {p}", 40, "%", True,
+            lambda parts: 100 * parts["stages"][p]["roofline"]["share"],
+        ),
+        Bar(f"coloured {MESH}, {p}", 5, "ms", False, lambda parts: _ours(parts, p, PLAIN_MESH)),
+        Bar(
+            f"coloured {MESH} against PyTorch, {p}", 100, "x", True,
+            lambda parts: _ratio(parts, p, MESH, PLAIN_MESH),
+        ),
+        Bar(f"{RENDER}, {p}", 4, "ms", False, lambda parts: _ours(parts, p, RENDER)),
+        Bar(f"{RENDER} against PyTorch, {p}", 100, "x", True, lambda parts: _ratio(parts, p, RENDER, RENDER)),
+        Bar(f"{RENDER}, a second, {p}", 240, "", True, lambda parts: 1e3 / _ours(parts, p, RENDER)),
+        Bar(
+            f"render by the CUDA stage against the CPU's, {p}", 40, "dB", True,
+            lambda parts: parts["stages"][p]["render_psnr_db"],
+        ),
+    )  # fmt: skip
+
+
+def _whole_pass(field: str) -> Bar:
+    return Bar(
+        f"picture to mesh in device memory, {field} field", 30, "ms", False,
+        lambda parts: min(row["picture to mesh"][field]["median_ms"] for row in _half_roads(parts)),
+    )  # fmt: skip
+
+
 BARS = (
-    Bar("points per second, share of the roofline", 40, "%", True, _share),
-    Bar(f"coloured {MESH}", 5, "ms", False, lambda p: _ours(p, PLAIN_MESH)),
-    Bar(f"coloured {MESH} against PyTorch", 100, "x", True, lambda p: _ratio(p, MESH, PLAIN_MESH)),
-    Bar(RENDER, 4, "ms", False, lambda p: _ours(p, RENDER)),
-    Bar(f"{RENDER} against PyTorch", 100, "x", True, lambda p: _ratio(p, RENDER, RENDER)),
-    Bar(f"{RENDER}, a second", 240, "", True, lambda p: 1e3 / _ours(p, RENDER)),
+    *_of_field("float16"),
+    *_of_field("float32"),
     Bar("float16 network against torch.compile", 1.5, "x", True, _network_ratio),
-    Bar(
-        "picture to mesh in device memory", 30, "ms", False,
-        lambda p: min(row["picture to mesh"]["median_ms"] for row in _half_roads(p)),
-    ),
+    _whole_pass("float16"),
+    _whole_pass("float32"),
     Bar(
         "planes in float16, relative error", 1e-2, "", False,
         lambda p: max(row["planes_relative_error"] for row in _half_roads(p)),
@@ -87,10 +105,6 @@ BARS = (
     Bar(
         "render of float16 planes, against float32", 40, "dB", True,
         lambda p: min(row["render_psnr_db"] for row in _half_roads(p)),
-    ),
-    Bar(
-        "render by the CUDA stage, against the CPU's", 40, "dB", True,
-        lambda p: p["stages"]["render_psnr_db"],
     ),
 )  # fmt: skip
 

@@ -55,15 +55,15 @@ class Numbers:
     def widths(self) -> tuple[int, ...]:
         return (self.weights[0].shape[1], *(w.shape[0] for w in self.weights))
 
-    def specialization(self) -> Specialization:
+    def specialization(self, precision: str = "float32") -> Specialization:
         channels, height, width = self.planes.shape[1:]
-        return Specialization.of(self.options, (channels, height, width), self.widths)
+        return Specialization.of(self.options, (channels, height, width), self.widths, precision)
 
     def native(self) -> Field:
         return Field(self.options, self.planes, self.weights, self.biases)
 
-    def on_device(self, open_device: OpenDevice) -> CudaField:
-        spec = self.specialization()
+    def on_device(self, open_device: OpenDevice, precision: str = "float32") -> CudaField:
+        spec = self.specialization(precision)
         device = open_device(spec)
         layers = DeviceLayers(device, spec, self.options, self.weights, self.biases)
         return CudaField(layers, device.upload(self.planes))

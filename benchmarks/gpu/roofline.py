@@ -15,7 +15,12 @@ from typing import Any
 TEXELS = 12  # three planes, four each
 # Of a point in device memory: position in, density and colour out. Planes and weights stay in the L2 cache.
 BYTES_PER_POINT = 4 * (3 + 1 + 3)
-ARITHMETIC = "float32"  # of decoder.cuh; "float16" would be tensor cores with float32 sums
+# Of decoder.cuh and decoder_tensor.cuh: tensor cores take bfloat16 as fast as float16.
+ARITHMETIC = {"float32": "float32", "float16": "float16", "bfloat16": "float16"}
+# Exponentials, reciprocals and tanh, a clock and SM: CUDA C++ Programming Guide, "Arithmetic Instructions".
+SPECIAL_PER_CLOCK = 16
+# Of them an activation: SiLU by exp and division in float32, by tanh in half precision; ReLU.
+SPECIAL_PER_ACTIVATION = {"silu": {"float32": 2, "float16": 1, "bfloat16": 1}, "relu": {}}
 
 # Compute capability: operations (a multiply-add is two) a clock and SM: float32 units; tensor cores in
 # float16 with float32 sums, dense. GeForce GPUs of 8.6, 8.9 and 12.0 do half of the latter.
@@ -72,17 +77,27 @@ def operations_per_point(widths: Sequence[int]) -> int:
     return products + 2 * TEXELS * widths[1]
 
 
-def roofline(facts: dict[str, Any], widths: Sequence[int], points_per_second: float) -> dict[str, Any]:
-    """Points a second at most, and the share of it that was reached, in both arithmetics."""
+def special_operations_per_point(widths: Sequence[int], activation: str, precision: str) -> int:
+    return SPECIAL_PER_ACTIVATION[activation].get(precision, 0) * sum(widths[1:-1])
+
+
+def roofline(
+    facts: dict[str, Any], widths: Sequence[int], activation: str, precision: str, points_per_second: float
+) -> dict[str, Any]:
+    """Points a second at most, and the share of it that was reached. The special functions' own bound is
+    told beside it: it may be the lower one, but they could be computed otherwise."""
     peak, operations = peaks(facts), operations_per_point(widths)
-    most = {
-        kind: min(peak[kind] / operations, peak["bytes"] / BYTES_PER_POINT) for kind in ("float32", "float16")
-    }
+    arithmetic = ARITHMETIC[precision]
+    most = min(peak[arithmetic] / operations, peak["bytes"] / BYTES_PER_POINT)
+    special = special_operations_per_point(widths, activation, precision)
+    rate = 1e3 * facts["clock_khz"] * facts["multiprocessors"] * SPECIAL_PER_CLOCK
     return {
+        "arithmetic": arithmetic,
         "operations_per_point": operations,
         "bytes_per_point": BYTES_PER_POINT,
         "peak": peak,
         "points_per_second": most,
-        "share": {kind: points_per_second / value for kind, value in most.items()},
-        "arithmetic": ARITHMETIC,
+        "share": points_per_second / most,
+        "special_operations_per_point": special,
+        "points_per_second_by_special_functions": rate / special if special else None,
     }

@@ -1,4 +1,4 @@
-"""compute-sanitizer over a small run of the checks: memory errors and races between threads."""
+"""compute-sanitizer over a small run of the checks: memory errors, races, lanes that wait for others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TOOLS = ("memcheck", "racecheck")
+TOOLS = ("memcheck", "racecheck", "synccheck")
 ERRORS_FOUND = 99  # exit status that compute-sanitizer is asked for
 PLACES = (Path("/usr/local/cuda/bin/compute-sanitizer"),)  # where it is when it is not on PATH
 
@@ -24,7 +24,7 @@ def missing_sanitizer() -> str | None:
     return None
 
 
-def sanitize(index: int, timeout: float = 1500) -> dict[str, Any]:
+def sanitize(index: int, timeout: float = 1100) -> dict[str, Any]:
     """Tool -> {"passed", "summary"}."""
     return {tool: _run(tool, index, timeout) for tool in TOOLS}
 

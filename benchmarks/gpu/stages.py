@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from benchmarks.gpu.fields import CHAIR_THRESHOLD, OpenDevice, chair_field
+from benchmarks.gpu.fields import CHAIR_THRESHOLD, Numbers, OpenDevice, chair_field
 from benchmarks.gpu.roofline import roofline
 from benchmarks.gpu.timing import stream_times
 from lrm_sdk.camera import Camera
+from lrm_sdk.cuda.field import CudaField
+from lrm_sdk.cuda.picture import Picture, RepeatedPicture
 from lrm_sdk.native import CameraParameters, MeshOptions, RenderOptions
+from lrm_sdk.native.options import FIELD_PRECISIONS
 
-POINTS = 1 << 22
+POINTS, GRID_SIDE = 1 << 22, 256
+QUERY, GRID = f"query {POINTS} points", f"grid {GRID_SIDE}^3"  # anywhere in the box; neighbours together
 MESH_SIDE = 256
 PICTURE_SIDES = (256, 512)
 RENDER = RenderOptions(step="unit", sample_count=128, box_scale=0.999)  # TripoSR's
@@ -30,30 +36,44 @@ def view(side: int) -> CameraParameters:
 
 
 def time_stages(open_device: OpenDevice, facts: dict[str, Any]) -> dict[str, Any]:
-    """Stage -> milliseconds; points a second and their share of the roofline; pictures' PSNR against the CPU
-    stage."""
+    """Precision of the field -> what time_precision finds."""
     numbers = chair_field()
-    cuda, radius = numbers.on_device(open_device), numbers.options.radius
+    return {p: time_precision(numbers, open_device, facts, p) for p in FIELD_PRECISIONS}
+
+
+def time_precision(
+    numbers: Numbers, open_device: OpenDevice, facts: dict[str, Any], precision: str
+) -> dict[str, Any]:
+    """Stage -> milliseconds; points a second and their share of the roofline; a picture's PSNR against the
+    CPU stage."""
+    cuda, radius = numbers.on_device(open_device, precision), numbers.options.radius
     device: Any = cuda.device
+
+    def timed(work: Callable[[], Any]) -> dict[str, float]:
+        return stream_times(device.stream, work)
+
     points = np.random.default_rng(2).uniform(-radius, radius, (POINTS, 3)).astype(np.float32)
     on_device = device.upload(points)
-    times = {f"query {POINTS} points": stream_times(device.stream, lambda: cuda.query(on_device))}
+    times = {QUERY: timed(lambda: cuda.query(on_device)), GRID: timed(lambda: cuda.density_grid(GRID_SIDE))}
     for side in PICTURE_SIDES:
-        camera = view(side)
-        times[f"render {side}x{side}"] = stream_times(
-            device.stream, lambda camera=camera: cuda.render(camera, RENDER)
-        )
+        times[f"render {side}x{side}"] = timed(repeated(cuda, side))
+        times[f"render {side}x{side}, no graph"] = timed(partial(cuda.render, view(side), RENDER))
     for name, options in MESHES.items():
-        times[f"mesh {MESH_SIDE}^3, {name}"] = stream_times(
-            device.stream, lambda options=options: cuda.mesh(options)
-        )
-    rate = POINTS / times[f"query {POINTS} points"]["median_ms"] * 1e3
+        times[f"mesh {MESH_SIDE}^3, {name}"] = timed(partial(cuda.mesh, options))
+    rate = POINTS / times[QUERY]["median_ms"] * 1e3
     got = device.download(cuda.render(view(256), RENDER)[0])
     wanted = numbers.native().render(view(256), RENDER)[0]
     return {
         "times": times,
         "points_per_second": rate,
-        "roofline": roofline(facts, numbers.widths, rate),
+        "grid_points_per_second": GRID_SIDE**3 / times[GRID]["median_ms"] * 1e3,
+        "roofline": roofline(facts, numbers.widths, numbers.options.activation, precision, rate),
         "vertices": int(cuda.mesh(MESHES["as the original"]).vertices.shape[0]),
         "render_psnr_db": float(-10 * np.log10(max(np.square(got - wanted).mean(), 1e-20))),
     }
+
+
+def repeated(cuda: CudaField, side: int) -> Callable[[], Any]:
+    """As Scene.render draws: from the second time on one CUDA graph."""
+    picture = RepeatedPicture(Picture(cuda, (side, side), RENDER))
+    return lambda: picture.render(view(side))

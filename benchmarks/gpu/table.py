@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.gpu.bars import judge
 
+PASSES = tuple((what, field) for what in ("mesh", "frame") for field in ("float32", "float16"))
 MARKS = {True: "pass", False: "**fail**", None: "not measured"}
 
 
@@ -28,7 +29,7 @@ def markdown(report: dict[str, Any]) -> str:
         for row in judge(parts)
     ]
     lines += [*_rows(["what", "value", "bar", ""], bars), ""]
-    for section in (_gaps, _checks, _stages, _reference, _networks, _sanitizer):
+    for section in (_gaps, _tanh, _checks, _stages, _reference, _networks, _sanitizer):
         lines += section(parts)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -50,34 +51,47 @@ def _gaps(parts: dict[str, Any]) -> list[str]:
     return ["## Parts without a result", "", *_rows(["part", "", "why"], rows), ""] if rows else []
 
 
+def _tanh(parts: dict[str, Any]) -> list[str]:
+    part = parts.get("tanh", {})
+    if "bounds" not in part:
+        return []
+    found = ", ".join(
+        f"{what} {part[what]:.2g} (bound {bound:.2g})" for what, bound in part["bounds"].items()
+    )
+    return [f"`tanh.approx`: {found}. Failed: {', '.join(part['failed']) or 'none'}.", ""]
+
+
 def _checks(parts: dict[str, Any]) -> list[str]:
     part = parts.get("checks", {})
     if "differences" not in part:
         return []
-    bounds = part["bounds"]
-    rows = [[name, *(_number(row.get(w)) for w in bounds)] for name, row in part["differences"].items()]
-    rows.append(["bound", *(_number(value) for value in bounds.values())])
+    names = list(dict.fromkeys(what for row in part["bounds"].values() for what in row))
+    listed = part["differences"] | {f"bound of {p}": row for p, row in part["bounds"].items()}
+    rows = [[name, *(_number(row.get(what)) for what in names)] for name, row in listed.items()]
     failed = ", ".join(part["failed"]) or "none"
     return [
-        "## Kernels against the CPU stage, largest differences", "", *_rows(["field", *bounds], rows), "",
+        "## Kernels against the CPU stage, largest differences", "", *_rows(["field", *names], rows), "",
         f"Failed: {failed}.", "",
     ]  # fmt: skip
 
 
 def _stages(parts: dict[str, Any]) -> list[str]:
-    part = parts.get("stages", {})
-    if "times" not in part:
-        return []
+    stages = {p: row for p, row in parts.get("stages", {}).items() if isinstance(row, dict)}
+    lines: list[str] = []
+    for precision, part in stages.items():
+        lines += [f"## CUDA stage, {precision}", "", *_times(part["times"]), "", _roofline(part), ""]
+    return lines
+
+
+def _roofline(part: dict[str, Any]) -> str:
     line = part["roofline"]
-    shares = ", ".join(
-        f"{100 * line['share'][kind]:.1f} % of {most:.3g} ({kind})"
-        for kind, most in line["points_per_second"].items()
+    special = line["points_per_second_by_special_functions"]
+    also = "" if special is None else f"; special functions allow {special:.3g}"
+    return (
+        f"{part['points_per_second']:.3g} points/s anywhere, {part['grid_points_per_second']:.3g} on a grid, "
+        f"at {line['operations_per_point']} operations and {line['bytes_per_point']} bytes each: "
+        f"{100 * line['share']:.1f} % of {line['points_per_second']:.3g} ({line['arithmetic']}){also}."
     )
-    return [
-        "## CUDA stage", "", *_times(part["times"]), "",
-        f"{part['points_per_second']:.3g} points/s at {line['operations_per_point']} operations and "
-        f"{line['bytes_per_point']} bytes each: {shares}; the decoder computes in {line['arithmetic']}.", "",
-    ]  # fmt: skip
 
 
 def _times(times: dict[str, Any]) -> list[str]:
@@ -108,7 +122,8 @@ def _reference(parts: dict[str, Any]) -> list[str]:
 
 def _networks(parts: dict[str, Any]) -> list[str]:
     rows = list(_network_rows(parts.get("networks", {})))
-    head = ["network", "median, ms", "picture to mesh, ms", "planes, error", "render, dB", ""]
+    passes = [f"picture to {what}, {field} field, ms" for what, field in PASSES]
+    head = ["network", "median, ms", *passes, "planes, error", "render, dB", ""]
     return ["## Networks", "", *_rows(head, rows), ""] if rows else []
 
 
@@ -117,9 +132,11 @@ def _network_rows(part: dict[str, Any]) -> Iterator[list[str]]:
         if not isinstance(row, dict):
             continue
         if "network" not in row:
-            yield [name, "", "", "", "", " ".join(row.get("skipped", row.get("error", "")).split())]
+            why = " ".join(row.get("skipped", row.get("error", "")).split())
+            yield [name, *[""] * (len(PASSES) + 3), why]
             continue
-        times = [f"{row[kind]['median_ms']:.2f}" for kind in ("network", "picture to mesh")]
+        passes = (row.get(f"picture to {what}", {}).get(field) for what, field in PASSES)
+        times = ["" if times is None else f"{times['median_ms']:.2f}" for times in (row["network"], *passes)]
         errors = [f"{row['planes_relative_error']:.1e}", f"{row['render_psnr_db']:.1f}"]
         yield [name, *times, *errors, row["report"]]
 

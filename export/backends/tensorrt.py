@@ -3,6 +3,8 @@
     float32   as exported
     float16   every value in half precision; the fastest on most GPUs
     bfloat16  the same with float32's range; transposed convolutions stay float32
+    float8    float16, but matrix products with weights in float8 (E4M3), calibrated on procedural pictures;
+              for GPUs of compute capability 8.9 and newer
 
 `tensorrt` builds on the GPU that will run the plan. `tensorrt-rtx` needs no GPU and compiles its
 kernels on the user's machine. Beside the plan lie the ONNX, from which it can be built again, and a
@@ -16,10 +18,12 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 from export.tensorrt_build import TimingCache, build_plan, run_builder
 from export.tensorrt_network import add_batch_profile, layers_by_type, parse_network
@@ -29,7 +33,9 @@ from lrm_sdk.backends.tensorrt_plans import RTX, SOURCE_FILE, STANDARD, Flavour
 from lrm_sdk.errors import BackendError, InvalidArgumentError
 from lrm_sdk.progress import ProgressArgument
 
-PRECISIONS = ("float32", "float16", "bfloat16")
+PRECISIONS = ("float32", "float16", "bfloat16", "float8")
+FLOAT8_FROM = (8, 9)  # compute capability whose tensor cores have it
+CALIBRATION_PICTURES = 4
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ def build(
     trt = flavour.module()
     gpu = find_gpu()
     _check_options(trt, flavour, options, gpu)
+    if precision == "float8":
+        options = _for_float8(trt, flavour, options, gpu)
     name = f"network.{precision}{flavour.suffix}"
     with _graph(onnx_path, folder, precision, report, keep=options.stripped) as graph:
         facts: dict[str, Any] = {"precision": precision}
@@ -103,15 +111,40 @@ def _check_options(trt: ModuleType, flavour: Flavour, options: TensorRTOptions, 
         _compute_capability(trt, capability)
 
 
-def _compute_capability(trt: ModuleType, text: str) -> Any:
-    known = {n: v for n, v in trt.ComputeCapability.__members__.items() if n.startswith("SM")}
-    name = "SM" + text.replace(".", "")
-    if name not in known or text.count(".") != 1:
-        listed = ", ".join(f"{n[2:-1]}.{n[-1]}" for n in known)
+def _for_float8(
+    trt: ModuleType, flavour: Flavour, options: TensorRTOptions, gpu: Gpu | str
+) -> TensorRTOptions:
+    """With the compute capabilities that have float8 where none are named. Raises InvalidArgumentError,
+    BackendError."""
+    if flavour is STANDARD:
+        if isinstance(gpu, Gpu) and gpu.compute_capability < FLOAT8_FROM:
+            raise BackendError(
+                f"float8: expected a GPU of compute capability 8.9 or newer, got {_dotted(gpu)}"
+            )
+        return options
+    older = [c for c in options.compute_capabilities if tuple(map(int, c.split("."))) < FLOAT8_FROM]
+    if older:
         raise InvalidArgumentError(
-            f"compute capabilities: {trt.__name__} {trt.__version__} has {listed}, got {text!r}"
+            f"compute capabilities: float8 is for 8.9 and newer, got {', '.join(older)}; leave them out, or "
+            "take --precision float16"
         )
-    return known[name]
+    known = options.compute_capabilities or tuple(c for c in ("8.9", "12.0") if c in _capabilities(trt))
+    return replace(options, compute_capabilities=known)
+
+
+def _capabilities(trt: ModuleType) -> dict[str, Any]:
+    """ "8.6" -> the library's own name for it."""
+    members = trt.ComputeCapability.__members__.items()
+    return {f"{n[2:-1]}.{n[-1]}": value for n, value in members if n.startswith("SM")}
+
+
+def _compute_capability(trt: ModuleType, text: str) -> Any:
+    known = _capabilities(trt)
+    if text not in known:
+        raise InvalidArgumentError(
+            f"compute capabilities: {trt.__name__} {trt.__version__} has {', '.join(known)}, got {text!r}"
+        )
+    return known[text]
 
 
 @contextlib.contextmanager
@@ -122,13 +155,27 @@ def _graph(
     if precision == "float32":
         yield onnx_path
         return
-    from export.halves import save_half
-
     report(f"making the graph {precision}")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as temporary:
         target = (folder if keep else Path(temporary)) / f"network.{precision}.onnx"
-        save_half(onnx_path, target, precision)
+        _save_graph(onnx_path, target, precision)
         yield target
+
+
+def _save_graph(source: Path, target: Path, precision: str) -> None:
+    if precision != "float8":
+        from export.halves import save_half
+
+        save_half(source, target, precision)
+        return
+    from export.float8 import save_float8
+    from export.references import procedural_picture
+    from export.source_manifest import read_source_manifest
+
+    manifest = read_source_manifest(source.parent)
+    # Not the first object: that one judges.
+    pictures = [procedural_picture(manifest, 1 + i) for i in range(CALIBRATION_PICTURES)]
+    save_float8(source, target, [p.transpose(2, 0, 1)[None].astype(np.float32) / 255 for p in pictures])
 
 
 def _build(
@@ -147,6 +194,7 @@ def _build(
         (options.stripped, "STRIP_PLAN"),
         (options.refittable, "REFIT"),
         (options.version_compatible, "VERSION_COMPATIBLE"),
+        (flavour is RTX, "REQUIRE_USER_ALLOCATION"),  # so that a run can be captured as a CUDA graph
     ):
         if wanted:
             config.set_flag(getattr(trt.BuilderFlag, flag))

@@ -16,6 +16,8 @@ and one whose planes are on a GPU (a DeviceNetwork) also
                                        with __cuda_array_interface__, valid inside of it; the image is a
                                        NumPy array or a GpuArray of lrm_sdk.cuda
     device_bytes                       of device memory that it holds
+and one whose runs can be a part of a CUDA graph also
+    lent()                             a context manager: a LentNetwork of lrm_sdk.cuda.picture_pass
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ GPU_TWINS = {"onnxruntime": "lrm_sdk.backends.onnxruntime_gpu"}
 ON_GPU = " on cuda:0"
 DEVICES = ("auto", "cpu", "cuda:0")
 # Most exact first.
-PRECISIONS = ("float32", "float16", "bfloat16", "int8", "int8-dynamic", "int8-static")
+PRECISIONS = ("float32", "float16", "bfloat16", "float8", "int8", "int8-dynamic", "int8-static")
 
 
 class Network(Protocol):

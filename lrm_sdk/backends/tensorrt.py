@@ -116,6 +116,10 @@ class TensorRTNetwork:
                 lambda: slot.run_on_device(image), poll=poll, stop=lambda: None, library="TensorRT"
             )
 
+    def lent(self) -> contextlib.AbstractContextManager[Slot]:
+        """A context with its memory, kept from other calls as long as the `with` block runs."""
+        return self._borrowed(lambda: None)
+
     def _run_part(self, slot: Slot, image: np.ndarray, poll: Callable[[], None]) -> np.ndarray:
         # What is on the GPU cannot be stopped; it takes a fraction of a second.
         return run_interruptibly(lambda: slot.run(image), poll=poll, stop=lambda: None, library="TensorRT")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -61,8 +61,9 @@ class Plan:
         for i in range(CONTEXTS):
             context = self._context(engine, config)
             memory = int(block.handle) + i * size
-            capture = self.flavour is STANDARD  # TensorRT-RTX captures by itself: _runtime_config
-            slots.append(Slot(self.core, device, context, layout, memory, capture=capture))
+            # TensorRT-RTX captures by itself, which somebody else's capture would collide with.
+            capture, plain = (True, None) if kernels is None else (False, self._plain(engine, kernels))
+            slots.append(Slot(self.core, device, context, layout, memory, capture=capture, plain=plain))
             slots[-1].run(np.zeros((1, *layout.image), np.float32))  # warms up: kernels, CUDA graph
         if cache is not None:
             with contextlib.suppress(SaveError):  # it compiles again at the next start
@@ -122,18 +123,32 @@ class Plan:
         """(IRuntimeConfig, IRuntimeCache) of TensorRT-RTX: kernels of earlier starts, own graphs."""
         if self.flavour is STANDARD:
             return None, None
-        config = engine.create_runtime_config()
-        strategy = self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
-        config.set_execution_context_allocation_strategy(strategy)
-        config.cuda_graph_strategy = self.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-        # Lazily they would come from a thread of the library, after the cache has been written.
-        specialization = self.trt.DynamicShapesKernelSpecializationStrategy.EAGER
-        config.dynamic_shapes_kernel_specialization_strategy = specialization
+        config = self._rtx_config(engine, self.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE)
         kernels = config.create_runtime_cache()
         if cache is not None and cache.is_file():
             kernels.deserialize(cache.read_bytes())  # False for a damaged one: it compiles again
         config.set_runtime_cache(kernels)
         return config, kernels
+
+    def _rtx_config(self, engine: Any, graphs: Any) -> Any:
+        config = engine.create_runtime_config()
+        strategy = self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        config.set_execution_context_allocation_strategy(strategy)
+        config.cuda_graph_strategy = graphs
+        # Lazily they would come from a thread of the library, after the cache has been written.
+        specialization = self.trt.DynamicShapesKernelSpecializationStrategy.EAGER
+        config.dynamic_shapes_kernel_specialization_strategy = specialization
+        return config
+
+    def _plain(self, engine: Any, kernels: Any) -> Callable[[], Any]:
+        """Makes contexts of TensorRT-RTX without graphs of its own, which others may capture."""
+
+        def make() -> Any:
+            config = self._rtx_config(engine, self.trt.CudaGraphStrategy.DISABLED)
+            config.set_runtime_cache(kernels)
+            return self._context(engine, config)
+
+        return make
 
     def _context(self, engine: Any, config: Any) -> Any:
         strategy = self.trt.ExecutionContextAllocationStrategy.USER_MANAGED

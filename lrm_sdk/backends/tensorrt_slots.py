@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -43,24 +44,31 @@ class Slot:
 
     memory    a device address, layout.offsets()[-1] bytes from there
     capture   after the first run of a batch size, later ones replay it as a CUDA graph
+    plain     makes a context without graphs of the library's own, for `enqueue`; None: `context` has none
     """
 
     def __init__(
-        self, core: ModuleType, device: Any, context: Any, layout: SlotLayout, memory: int, *, capture: bool
+        self,
+        core: ModuleType,
+        device: Any,
+        context: Any,
+        layout: SlotLayout,
+        memory: int,
+        *,
+        capture: bool,
+        plain: Callable[[], Any] | None = None,
     ) -> None:
         self._core, self._device, self._context, self._layout = core, device, context, layout
         self._stream = device.create_stream()
         self._memory = memory
         self._capture = capture
         self._graphs: dict[int, Any] = {}
+        self._make_plain = plain
+        self._plain = context if plain is None else None
         pinned = core.LegacyPinnedMemoryResource()
         self._pinned_image = pinned.allocate(layout.image_bytes(layout.max_batch))
         self._pinned_planes = pinned.allocate(layout.planes_bytes(layout.max_batch))
-        planes, scratch, _ = layout.offsets()
-        context.set_device_memory(memory + scratch, layout.scratch)
-        for name, address in (("image", memory), ("planes", memory + planes)):
-            if not context.set_tensor_address(name, address):
-                raise BackendError(f"TensorRT refuses a buffer for {name!r}; build the engine again")
+        self._bind(context)
 
     def run(self, image: np.ndarray) -> np.ndarray:
         """image float32 [B, 3, S, S], B <= max_batch -> planes float32 [B, 3, C, H, W].
@@ -70,7 +78,7 @@ class Slot:
         layout, batch = self._layout, len(image)
         self._compute(image)
         size = layout.planes_bytes(batch)
-        self._copy(self._planes_address, int(self._pinned_planes.handle), size)
+        self._copy(self._planes_address, int(self._pinned_planes.handle), size, self._stream)
         self._stream.sync()
         self._capture_after_warm_up(batch)
         return _host_array(self._pinned_planes, (batch, *layout.planes)).copy()
@@ -84,19 +92,60 @@ class Slot:
         self._compute(image)
         self._stream.sync()
         self._capture_after_warm_up(1)
-        size = self._layout.planes_bytes(1)
-        buffer = self._core.Buffer.from_handle(self._planes_address, size)
+        return self.planes
+
+    @property
+    def planes(self) -> GpuArray:
+        """float32 [3, C, H, W] of the last run; its address never changes."""
+        buffer = self._core.Buffer.from_handle(self._planes_address, self._layout.planes_bytes(1))
         return GpuArray(self._layout.planes, np.float32, buffer, self._stream)
 
-    def _compute(self, image: np.ndarray | GpuArray) -> None:
+    def put(self, image: np.ndarray | GpuArray, stream: Any) -> None:
+        """The picture of the next `enqueue`, in the order of a stream of cuda.core. An image on the host is
+        there when that stream has passed the last `put`."""
         self._device.set_current()
         size = self._layout.image_bytes(image.shape[0])
         if isinstance(image, GpuArray):
-            self._stream.wait(image.stream)
-            self._copy(image.pointer, self._memory, size)
+            if image.stream is not stream:
+                stream.wait(image.stream)
+            self._copy(image.pointer, self._memory, size, stream)
         else:
             _host_array(self._pinned_image, image.shape)[:] = image
-            self._copy(int(self._pinned_image.handle), self._memory, size)
+            self._copy(int(self._pinned_image.handle), self._memory, size, stream)
+
+    def enqueue(self, handle: int) -> None:
+        """One picture's run on the stream with that handle, kernel by kernel, so that it can be captured."""
+        context = self._plain_context()
+        self._set_batch(context, 1)
+        self._execute(context, handle)
+
+    def capturable(self, handle: int) -> bool:
+        """Whether `enqueue` may be a part of a CUDA graph: TensorRT-RTX knows."""
+        context = self._plain_context()
+        ask = getattr(context, "is_stream_capturable", None)
+        if ask is None:
+            return True
+        self._set_batch(context, 1)
+        return bool(ask(handle))
+
+    def _plain_context(self) -> Any:
+        """In the same memory as the other one: a slot has one user at a time."""
+        if self._plain is None:
+            assert self._make_plain is not None
+            context = self._make_plain()
+            self._bind(context)
+            self._plain = context
+        return self._plain
+
+    def _bind(self, context: Any) -> None:
+        planes, scratch, _ = self._layout.offsets()
+        context.set_device_memory(self._memory + scratch, self._layout.scratch)
+        for name, address in (("image", self._memory), ("planes", self._memory + planes)):
+            if not context.set_tensor_address(name, address):
+                raise BackendError(f"TensorRT refuses a buffer for {name!r}; build the engine again")
+
+    def _compute(self, image: np.ndarray | GpuArray) -> None:
+        self.put(image, self._stream)
         self._enqueue(image.shape[0])
 
     @property
@@ -107,27 +156,32 @@ class Slot:
         if self._capture and batch not in self._graphs:
             self._graphs[batch] = self._captured()
 
-    def _copy(self, source: int, target: int, size: int) -> None:
+    def _copy(self, source: int, target: int, size: int, stream: Any) -> None:
         from_handle = self._core.Buffer.from_handle
-        from_handle(source, size).copy_to(from_handle(target, size), stream=self._stream)
+        from_handle(source, size).copy_to(from_handle(target, size), stream=stream)
 
     def _enqueue(self, batch: int) -> None:
         graph = self._graphs.get(batch)
         if graph is not None:
             graph.launch(self._stream)
             return
-        if not self._context.set_input_shape("image", (batch, *self._layout.image)):
-            raise BackendError(f"TensorRT refuses a batch of {batch}; build the engine again")
-        self._execute(self._stream)
+        self._set_batch(self._context, batch)
+        self._execute(self._context, int(self._stream.handle))
 
-    def _execute(self, stream: Any) -> None:
-        if not self._context.execute_async_v3(int(stream.handle)):
+    def _set_batch(self, context: Any, batch: int) -> None:
+        if not context.set_input_shape("image", (batch, *self._layout.image)):
+            raise BackendError(f"TensorRT refuses a batch of {batch}; build the engine again")
+
+    @staticmethod
+    def _execute(context: Any, handle: int) -> None:
+        if not context.execute_async_v3(handle):
             raise BackendError("TensorRT could not start the network; see its log")
 
     def _captured(self) -> Any:
-        """The run of the shape that is set, as a graph; the run before has warmed it up."""
-        builder = self._stream.create_graph_builder().begin_building("thread_local")
-        self._execute(builder.stream)
+        """The run of the shape that is set, as a graph; the run before has warmed it up. "relaxed": no other
+        thread gives this stream work, and the garbage collector may free memory in this one."""
+        builder = self._stream.create_graph_builder().begin_building("relaxed")
+        self._execute(self._context, int(builder.stream.handle))
         return builder.end_building().complete()
 
 

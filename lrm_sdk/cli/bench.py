@@ -16,7 +16,6 @@ from lrm_sdk.engine import VERIFICATION_FILE, read_tensors
 from lrm_sdk.errors import EngineError
 from lrm_sdk.native.checks import integer
 from lrm_sdk.reconstructor import Reconstructor
-from lrm_sdk.scene import Scene
 
 HELP = "seconds per stage"
 POINTS = 1 << 18
@@ -32,25 +31,25 @@ def main(args: argparse.Namespace) -> int:
     repeats = integer("repeats", args.repeats, 1, 10000)
     with Reconstructor(args.engine, **network_options(args)) as rec:
         print(rec.backend_report)
-        rows = [_row(name, call, repeats) for name, call in _stages(rec, args.threads)]
+        rows = [_row(name, call, repeats) for name, call in _stages(rec)]
     print(table(["stage", "median, s", "slowest, s"], rows))
     return 0
 
 
-def _stages(rec: Reconstructor, threads: int | None) -> list[tuple[str, Callable[[], Any]]]:
+def _stages(rec: Reconstructor) -> list[tuple[str, Callable[[], Any]]]:
     path = rec.engine.path(VERIFICATION_FILE)
     if not path.is_file():
         raise EngineError(f"{path}: missing, so there is no picture to run; build the engine again")
     image = read_tensors(path)["image"][-1].transpose(2, 0, 1)[None].astype(np.float32) / 255
     planes = rec.run_prepared(image)[0]
-    scene = Scene(rec.engine, planes, threads=threads, device=rec.device)
+    scene = rec.scene_of(planes)
     reach = rec.engine.sdk_radius
     points = np.random.default_rng(0).uniform(-reach, reach, (POINTS, 3)).astype(np.float32)
     points += rec.engine.sdk_center
     camera = Camera.orbit(30, 20)
     return [
         ("network", lambda: rec.run_prepared(image)),
-        ("field", lambda: Scene(rec.engine, planes, threads=threads, device=rec.device)),
+        ("field", lambda: rec.scene_of(planes)),
         (f"query, {POINTS} points", lambda: scene.query(points)),
         ("render, 512 x 512", lambda: scene.render(camera)),
         (f"mesh, {rec.engine.manifest.mesh.resolution}^3", scene.mesh),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lrm_sdk.backends import BACKENDS, DEVICES, PRECISIONS
+from lrm_sdk.native.options import FIELD_PRECISIONS
 
 
 def add_engine_argument(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +21,10 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", help=f"{', '.join(PRECISIONS)}; default: as tuned, else the most exact"
     )
+    parser.add_argument(
+        "--field-precision", default="float32",
+        help=f"of a field on a GPU: {', '.join(FIELD_PRECISIONS)}; default: float32",
+    )  # fmt: skip
     parser.add_argument("--threads", type=int, help="default: all cores that the process may use")
 
 
@@ -41,4 +46,5 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def network_options(args: argparse.Namespace) -> dict[str, Any]:
     """What add_network_arguments reads, as Reconstructor takes it."""
-    return {name: getattr(args, name) for name in ("backend", "device", "precision", "threads")}
+    names = ("backend", "device", "precision", "field_precision", "threads")
+    return {name: getattr(args, name) for name in names}

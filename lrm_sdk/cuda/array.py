@@ -68,9 +68,9 @@ class GpuArray:
         self._stream.sync()
         return host if dtype is None else host.astype(dtype, copy=False)
 
-    def fill(self, byte: int) -> None:
-        """Sets every byte."""
-        self._buffer.fill(byte, stream=self._stream)
+    def fill(self, byte: int, *, stream: Any) -> None:
+        """Sets every byte, in the order of a stream of cuda.core or in a graph that is being built."""
+        self._buffer.fill(byte, stream=stream)
 
 
 def copy_memory(function: str, target: int, source: int, size: int, stream: Any) -> None:

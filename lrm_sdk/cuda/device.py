@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,11 +24,21 @@ class Device(Protocol):
     Tests have a second one, which runs the same kernels on the CPU.
     """
 
+    @property
+    def multiprocessors(self) -> int:
+        """How many blocks run side by side, at least."""
+
+    give_back: Callable[[], bool]
+    """Called where memory is short: frees what can be had without, and says whether that was anything."""
+
     def empty(self, shape: tuple[int, ...], dtype: Any) -> DeviceArray:
         """Memory with any content. Raises OutOfMemoryError."""
 
     def upload(self, array: np.ndarray) -> DeviceArray:
         """A copy of `array`."""
+
+    def write(self, target: Any, array: np.ndarray) -> None:
+        """Replaces what is in `target`, of the same shape and type."""
 
     def copy(self, array: Any) -> DeviceArray:
         """A copy of another library's array on this device, by its __cuda_array_interface__ (version 3): in
@@ -39,13 +50,14 @@ class Device(Protocol):
     def fill(self, array: DeviceArray, byte: int) -> None:
         """Sets every byte."""
 
-    def launch(
-        self, kernel: str, blocks: int, threads: int, *arguments: Any, cooperative: bool = False
-    ) -> None:
-        """Arguments are DeviceArrays, None for a NULL pointer, and NumPy scalars of the kernel's types.
+    def launch(self, kernel: str, blocks: int, threads: int, *arguments: Any) -> None:
+        """Arguments are DeviceArrays, None for a NULL pointer, and NumPy scalars of the kernel's types."""
 
-        cooperative   threads of a block wait for each other.
-        """
+    def captured(self, work: Callable[[], None]) -> Callable[[], None]:
+        """What `work` launches and fills, as a CUDA graph: each call of the result does it once. Now nothing
+        is done. `work` may neither make nor free memory; what it uses must be kept.
+
+        Raises BackendError where that cannot be had; what `work` would have done is then still to do."""
 
 
 def launch_items(device: Device, kernel: str, items: int, threads: int, *arguments: Any) -> None:

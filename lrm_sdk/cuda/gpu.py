@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from lrm_sdk.backends.job import first_line
 from lrm_sdk.backends.nvidia import open_device
 from lrm_sdk.cuda.array import GpuArray, copy_memory
 from lrm_sdk.cuda.compile import cached_cubin
 from lrm_sdk.cuda.specialization import Specialization
-from lrm_sdk.errors import BackendError, OutOfMemoryError
+from lrm_sdk.errors import BackendError, LrmError, OutOfMemoryError
+
+TENSOR_CORES_FROM = (8, 0)  # compute capability that has mma.m16n8k16
 
 
 class GpuDevice:
@@ -32,12 +35,20 @@ class GpuDevice:
     ) -> None:
         self._device = open_device(index)
         self._device.set_current()
+        if spec.rounded and tuple(self._device.compute_capability) < TENSOR_CORES_FROM:
+            major, minor = self._device.compute_capability
+            raise BackendError(
+                f"field_precision={spec.precision!r}: expected a GPU of compute capability "
+                f"{TENSOR_CORES_FROM[0]}.{TENSOR_CORES_FROM[1]} or newer, got {major}.{minor}; take 'float32'"
+            )
         self._stream = self._device.create_stream(stream)
+        self._captures = threading.local()  # .builder: of the graph that this thread captures
         self._module = _load(spec, self.arch)
         self._max_bytes = max_bytes
         self._memory = open_pool(index, max_bytes)
         self._kernels: dict[str, Any] = {}
         self._lock = threading.RLock()
+        self.give_back: Callable[[], bool] = lambda: False
 
     @property
     def arch(self) -> str:
@@ -45,32 +56,46 @@ class GpuDevice:
         return f"sm_{self._device.arch}"
 
     @property
+    def multiprocessors(self) -> int:
+        return int(self._device.properties.multiprocessor_count)
+
+    @property
     def stream(self) -> Any:
         """The cuda.core stream that everything is ordered on."""
         return self._stream
 
+    @property
+    def handle(self) -> int:
+        """cudaStream_t of the stream that this thread's launches go to: a graph's while it captures one."""
+        target = self._target
+        return int((target if target is self._stream else target.stream).handle)
+
+    @property
+    def _target(self) -> Any:
+        """Of launches. Each thread has its own: another one's work must not get into a graph."""
+        return getattr(self._captures, "builder", self._stream)
+
     def empty(self, shape: tuple[int, ...], dtype: Any) -> GpuArray:
         size = max(math.prod(shape) * np.dtype(dtype).itemsize, 1)
-        with self._lock:
-            self._device.set_current()
-            try:
-                buffer = self._memory.allocate(size, stream=self._stream)
-            except Exception as error:
-                if "OUT_OF_MEMORY" in str(error):
-                    bound = f" within max_device_bytes={self._max_bytes}" if self._max_bytes else ""
-                    raise OutOfMemoryError(
-                        f"no device memory for {size} bytes{bound}; ask for less, or free what others hold"
-                    ) from error
-                raise BackendError(f"device memory cannot be had: {error}") from error
+        try:
+            buffer = self._allocated(size)
+        except OutOfMemoryError:
+            if not self.give_back():
+                raise
+            buffer = self._allocated(size)
         return GpuArray(tuple(shape), dtype, buffer, self._stream)
 
     def upload(self, array: np.ndarray) -> GpuArray:
         array = np.asarray(array, order="C")
         copy = self.empty(array.shape, array.dtype)
+        self.write(copy, array)
+        return copy
+
+    def write(self, target: GpuArray, array: np.ndarray) -> None:
+        array = np.asarray(array, order="C")
         # From pageable memory: the driver has read the array when this returns.
         with self._lock:
-            copy_memory("cuMemcpyHtoDAsync", copy.pointer, array.ctypes.data, array.nbytes, self._stream)
-        return copy
+            copy_memory("cuMemcpyHtoDAsync", target.pointer, array.ctypes.data, array.nbytes, self._stream)
 
     def copy(self, array: Any) -> GpuArray:
         interface = array.__cuda_array_interface__
@@ -85,11 +110,9 @@ class GpuDevice:
     def fill(self, array: Any, byte: int) -> None:
         with self._lock:
             self._device.set_current()
-            array.fill(byte)
+            array.fill(byte, stream=self._target)
 
-    def launch(
-        self, kernel: str, blocks: int, threads: int, *arguments: Any, cooperative: bool = False
-    ) -> None:
+    def launch(self, kernel: str, blocks: int, threads: int, *arguments: Any) -> None:
         from cuda.core import LaunchConfig, launch
 
         values = [_argument(argument) for argument in arguments]
@@ -97,7 +120,52 @@ class GpuDevice:
             self._device.set_current()
             if kernel not in self._kernels:
                 self._kernels[kernel] = self._module.get_kernel(kernel)
-            launch(self._stream, LaunchConfig(grid=blocks, block=threads), self._kernels[kernel], *values)
+            launch(self._target, LaunchConfig(grid=blocks, block=threads), self._kernels[kernel], *values)
+
+    def captured(self, work: Callable[[], None]) -> Callable[[], None]:
+        with self._lock:
+            self._device.set_current()
+            try:
+                graph = self._recorded(work)
+            except LrmError:
+                raise
+            except Exception as error:  # of cuda.core, whose classes say little
+                raise BackendError(f"no CUDA graph can be captured: {first_line(error)}") from error
+
+        def replay() -> None:
+            with self._lock:
+                self._device.set_current()
+                graph.launch(self._stream)
+
+        return replay
+
+    def _recorded(self, work: Callable[[], None]) -> Any:
+        # On a stream of its own: other threads may free memory on ours meanwhile. Nothing else is on it, so
+        # "relaxed" is safe, and lets Python's garbage collector free what it finds in this thread.
+        builder = self._device.create_graph_builder().begin_building("relaxed")
+        self._captures.builder = builder
+        try:
+            work()
+        except BaseException:
+            with contextlib.suppress(Exception):  # the first error tells more
+                builder.end_building()
+            raise
+        finally:
+            del self._captures.builder
+        return builder.end_building().complete()
+
+    def _allocated(self, size: int) -> Any:
+        with self._lock:
+            self._device.set_current()
+            try:
+                return self._memory.allocate(size, stream=self._stream)
+            except Exception as error:
+                if "OUT_OF_MEMORY" in str(error):
+                    bound = f" within max_device_bytes={self._max_bytes}" if self._max_bytes else ""
+                    raise OutOfMemoryError(
+                        f"no device memory for {size} bytes{bound}; ask for less, or free what others hold"
+                    ) from error
+                raise BackendError(f"device memory cannot be had: {error}") from error
 
     @contextlib.contextmanager
     def _ordered_with(self, handle: int | None) -> Iterator[None]:

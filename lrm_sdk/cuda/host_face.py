@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from lrm_sdk.cuda.field import CudaField
+from lrm_sdk.cuda.picture import Picture, RepeatedPicture
 from lrm_sdk.errors import CancelledError, EmptySurfaceError, OutOfMemoryError
 from lrm_sdk.native import Field, MeshArrays
 from lrm_sdk.native.checks import all_finite, float32_array, integer
@@ -16,17 +20,39 @@ from lrm_sdk.native.options import CameraParameters, MeshOptions, RenderOptions
 from lrm_sdk.native.progress import Progress, asks_to_stop
 
 
+class LastPicture:
+    """The one field of a device that keeps its picture's memory and graph: the last that has rendered."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._owner: Callable[[], HostField | None] = lambda: None
+
+    def taken_by(self, field: HostField) -> None:
+        """With the lock held. Nobody has a picture then."""
+        self.drop()
+        self._owner = weakref.ref(field)
+
+    def drop(self) -> bool:
+        """Frees it. False if there was nothing to free."""
+        with self.lock:
+            owner = self._owner()
+            return owner is not None and owner.drop_picture()
+
+
 class HostField:
     """What Scene uses when its field is on a GPU; `GpuStage.field` makes it. Raises what
     lrm_sdk.native.Field does.
 
     judge   a field of the same options on the CPU stage, which says what is wrong with arguments.
+    last    of all fields that share a device.
     """
 
-    def __init__(self, field: CudaField, judge: Field) -> None:
+    def __init__(self, field: CudaField, judge: Field, last: LastPicture) -> None:
         self.field = field
         self._judge = judge
         self._device = field.device
+        self._last = last
+        self._repeated: RepeatedPicture | None = None  # guarded by the last one's lock
 
     def query(self, points: Any) -> tuple[np.ndarray, np.ndarray]:
         points = all_finite("points", float32_array("points", points, ("N", 3)))
@@ -44,10 +70,23 @@ class HostField:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         options = options or RenderOptions()
         self._check_render(camera, options)
-        rgb, alpha, depth = _with_progress(
-            progress, lambda: [self._device.download(a) for a in self.field.render(camera, options)]
-        )
+        options = replace(options, background=tuple(float(c) for c in options.background))
+        rgb, alpha, depth = _with_progress(progress, lambda: self._rendered(camera, options))
         return rgb, alpha, depth
+
+    def _rendered(self, camera: CameraParameters, options: RenderOptions) -> list[np.ndarray]:
+        """By the arrays and the graph of the last picture, if it was of this size and these options."""
+        with self._last.lock:
+            if self._repeated is None or not self._repeated.fits(self.field, camera, options):
+                self._last.taken_by(self)  # before there is a new one, so that both need not fit
+                picture = Picture(self.field, (camera.width, camera.height), options)
+                self._repeated = RepeatedPicture(picture)
+            return [self._device.download(a) for a in self._repeated.render(camera)]
+
+    def drop_picture(self) -> bool:
+        """Frees what the next picture of the same size would be drawn in. False if there was nothing."""
+        dropped, self._repeated = self._repeated, None
+        return dropped is not None
 
     def mesh(self, options: MeshOptions | None = None, progress: Progress | None = None) -> MeshArrays:
         options = options or MeshOptions()

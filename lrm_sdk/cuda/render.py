@@ -27,7 +27,7 @@ JOB = np.dtype(
 )  # fmt: skip
 
 SKIPPED_OPACITY = 1 / 512  # skipped_opacity of field_semantics.h
-TILE = (16, 8)  # columns, rows of the pixels that a block of 128 threads makes
+TILE = (8, 4)  # tile_columns, tile_rows of render.cu
 
 
 def render_job(
@@ -67,5 +67,5 @@ def longest(sampling: np.ndarray) -> float:
     return float(2 * np.sqrt(3) * sampling["half"])
 
 
-def block_count(camera: CameraParameters) -> int:
-    return -(-camera.width // TILE[0]) * -(-camera.height // TILE[1])
+def tile_count(width: int, height: int) -> int:
+    return -(-width // TILE[0]) * -(-height // TILE[1])

@@ -10,11 +10,13 @@ import numpy as np
 from lrm_sdk.native.options import (
     ACTIVATIONS,
     DENSITY_ACTIVATIONS,
+    FIELD_PRECISIONS,
     OUTSIDE,
     FieldOptions,
 )
 
 PANEL_ROWS = 8  # panel_rows of field.cuh
+FRAGMENT_DEPTH = 32  # inputs that decoder_tensor.cuh reads at once
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Specialization:
 
     plane_shape   (C, H, W).
     widths        features in, ..., 4, as in engine.json.
+    precision     of what is decoded many points at a time: points, grids, pictures, blocks of a surface.
+                  float32 always where there is one layer only.
     """
 
     plane_shape: tuple[int, int, int]
@@ -35,12 +39,17 @@ class Specialization:
     density_bias: float
     color_widen: float
     outside: str
+    precision: str = "float32"
 
     @classmethod
     def of(
-        cls, options: FieldOptions, plane_shape: tuple[int, int, int], widths: Sequence[int]
+        cls,
+        options: FieldOptions,
+        plane_shape: tuple[int, int, int],
+        widths: Sequence[int],
+        precision: str = "float32",
     ) -> Specialization:
-        """Of options that liblrm has accepted."""
+        """Of options that liblrm has accepted, and one of FIELD_PRECISIONS."""
         return cls(
             plane_shape,
             tuple(widths),
@@ -52,6 +61,7 @@ class Specialization:
             options.density_bias,
             options.color_widen,
             options.outside,
+            "float32" if len(widths) == 2 else precision,
         )
 
     @property
@@ -62,7 +72,13 @@ class Specialization:
     @property
     def hidden(self) -> int:
         """LRM_HIDDEN of field.cuh: floats per texel of the folded planes, and width of every layer."""
-        return 4 if self.linear else -(-max(self.widths[1:-1]) // PANEL_ROWS) * PANEL_ROWS
+        step = FRAGMENT_DEPTH if self.rounded else PANEL_ROWS
+        return 4 if self.linear else -(-max(self.widths[1:-1]) // step) * step
+
+    @property
+    def rounded(self) -> bool:
+        """Planes and layers are also kept in half precision."""
+        return self.precision != "float32"
 
     @property
     def folded_shape(self) -> tuple[int, int, int, int]:
@@ -87,6 +103,7 @@ class Specialization:
             "LRM_DENSITY_BIAS": _float(self.density_bias),
             "LRM_COLOR_WIDEN": _float(self.color_widen),
             "LRM_OUTSIDE": str(OUTSIDE.index(self.outside)),
+            "LRM_PRECISION": str(FIELD_PRECISIONS.index(self.precision)),
         }
 
     def header(self) -> str:

@@ -71,19 +71,22 @@ def coarse_stride(options: MeshOptions) -> int:
 
 
 class Extraction:
-    """One call; `run` gives the mesh."""
+    """One call; `run` gives the mesh.
+
+    exact, sampler   planes and layers in float32, for vertices, and as Sampler of sampler.cuh takes them.
+    """
 
     def __init__(
         self,
         device: Device,
-        planes: DeviceArray,
-        layers: DeviceArray,
+        exact: tuple[DeviceArray, DeviceArray],
+        sampler: tuple[DeviceArray, DeviceArray],
         field: FieldOptions,
         options: MeshOptions,
     ) -> None:
         self.device = device
         self.options = options
-        self.field = (planes, layers)
+        self.exact, self.sampler = exact, sampler
         self.record = surface_job(field, options)
         self.job = device.upload(self.record)
         blocks = int(self.record["blocks"]) ** 3
@@ -117,7 +120,7 @@ class Extraction:
     def _seed(self) -> None:
         ticks = int(self.record["ticks"])
         inside = self.device.empty((ticks,) * 3, np.uint8)
-        self._launch("lrm_surface_ticks", ticks**3, *self.field, self.job, inside)
+        self._launch("lrm_surface_ticks", ticks**3, *self.sampler, self.job, inside)
         self._launch("lrm_surface_seeds", self.blocks, self.job, inside, *self._table())
 
     def _spread(self) -> tuple[DeviceArray, int]:
@@ -132,7 +135,7 @@ class Extraction:
             fresh = (np.int32(done), np.int32(count - done))
             nodes = (count - done) * BLOCK_NODES
             self._launch(
-                "lrm_surface_values", nodes, *self.field, self.job, self.block_of_slot, *fresh, values
+                "lrm_surface_values", nodes, *self.sampler, self.job, self.block_of_slot, *fresh, values
             )
             self._launch("lrm_surface_spread", 6 * (count - done), self.job, values, *fresh, *self._table())
             done, count = count, self._claimed_count()
@@ -171,7 +174,7 @@ class Extraction:
     def _finish(self, edge_node: DeviceArray, edge_density: DeviceArray, faces: DeviceArray) -> DeviceMesh:
         vertices = edge_node.shape[0]
         native, sdk = (self.device.empty((vertices, 3), np.float32) for _ in range(2))
-        edges = (*self.field, self.job, edge_node, edge_density, np.int32(vertices))
+        edges = (*self.exact, self.job, edge_node, edge_density, np.int32(vertices))
         self._launch("lrm_surface_vertices", vertices, *edges, native, sdk)
         normals = self.device.empty((vertices, 3), np.float32) if self.options.normals else None
         colors = self.device.empty((vertices, 3), np.float32) if self.options.colors else None
@@ -207,7 +210,7 @@ class Extraction:
         points = min(self.options.resolution, RANGE_POINTS)
         values = self.device.empty((points,) * 3, np.float32)
         self._launch(
-            "lrm_density_grid", points**3, *self.field, np.float64(self.record["half"]), np.int32(points),
+            "lrm_density_grid", points**3, *self.sampler, np.float64(self.record["half"]), np.int32(points),
             np.int64(0), np.int64(points**3), np.int32(1), values,
         )  # fmt: skip
         density = self.device.download(values)

@@ -17,6 +17,7 @@ REDUCTIONS = ("concat", "sum", "mean")
 ACTIVATIONS = ("relu", "silu")
 DENSITY_ACTIVATIONS = ("exp", "relu", "softplus")
 OUTSIDE = ("decode", "empty")
+FIELD_PRECISIONS = ("float32", "float16", "bfloat16")  # the last two on a GPU's tensor cores
 RAY_RANGES = ("box", "near_far")
 STEPS = ("length", "unit")
 MAX_INT32 = 2**31 - 1

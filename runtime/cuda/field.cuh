@@ -11,6 +11,10 @@
 //   LRM_LINEAR        1 if there is one layer only: its products are density and colour
 //   LRM_ACTIVATION, LRM_DENSITY_ACTIVATION, LRM_OUTSIDE   as lrm.h numbers them
 //   LRM_DENSITY_BIAS, LRM_COLOR_WIDEN
+//   LRM_PRECISION     of what is decoded many points at a time: 0 float32, 1 float16 and 2 bfloat16
+//   on
+//                     tensor cores. With 1 and 2 LRM_HIDDEN is a multiple of 32, and there is a
+//                     layer after the first
 //
 // As on the CPU (src/decoder.cpp) the planes hold texels that have passed the first layer, with a
 // border of one zero texel, channel-last: [3, H + 2, W + 2, LRM_HIDDEN]. The layer's bias is added
@@ -32,6 +36,7 @@ constexpr float box_radius = LRM_RADIUS;
 constexpr int row_stride = (plane_width + 2) * hidden;
 constexpr int plane_stride = (plane_height + 2) * row_stride;
 
+static_assert(!linear || LRM_PRECISION == 0, "see LRM_PRECISION");
 static_assert(linear ? hidden == 4 && hidden_layers == 0 : hidden % 8 == 0, "see LRM_HIDDEN");
 
 // -- Parameters -----------------------------------------------------------------------------------

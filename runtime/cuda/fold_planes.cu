@@ -5,14 +5,34 @@
 //           for all planes where their features are summed, a third of it where they are averaged
 // bias      [LRM_HIDDEN], the first layer's
 // folded    [3, H + 2, W + 2, LRM_HIDDEN]; all of it is written, the border too
+// rounded   the same in the layout of decoder_tensor.cuh, or NULL where LRM_PRECISION is float32
 //
 // A thread makes four outputs of one texel.
-#include "decoder.cuh"
+#include "sampler.cuh"
+
+namespace lrm {
+
+#if LRM_PRECISION != 0
+// Where numbers 4 group, + 1 of a texel lie; those after them a member on, 8 numbers.
+LRM_HOST_DEVICE int rounded_place(int group) {
+  const int pair = group / 8, depth = group / 4 % 2, high = group / 2 % 2, member = group % 2 * 2;
+  return 32 * pair + 8 * member + 4 * depth + 2 * high;
+}
+
+LRM_HOST_DEVICE void write_rounded(unsigned short* texel, int group, float4 values) {
+  auto* place = reinterpret_cast<unsigned*>(texel + rounded_place(group));
+  place[0] = pack(values.x, values.y);
+  place[4] = pack(values.z, values.w);
+}
+#endif
+
+}  // namespace lrm
 
 extern "C" __global__ void lrm_fold_planes(const float* __restrict__ planes,
                                            const float* __restrict__ columns,
                                            const float* __restrict__ bias,
-                                           float* __restrict__ folded) {
+                                           float* __restrict__ folded,
+                                           unsigned short* __restrict__ rounded) {
   using namespace lrm;
   constexpr int groups = hidden / 4;
   const long long index = thread_index();
@@ -32,4 +52,9 @@ extern "C" __global__ void lrm_fold_planes(const float* __restrict__ planes,
     }
   }
   *reinterpret_cast<float4*>(folded + 4 * index) = sum;
+#if LRM_PRECISION != 0
+  write_rounded(rounded + 1LL * texel * hidden, group, sum);
+#else
+  (void)rounded;
+#endif
 }

@@ -1,20 +1,21 @@
 // The lattice of occupancy.cuh: raw density at its nodes, then per cell a margin and a bit.
-#include "decoder.cuh"
 #include "occupancy.cuh"
+#include "sampler.cuh"
 
 // raw [nodes, nodes, nodes]; one node per thread.
 extern "C" __global__ void __launch_bounds__(128)
-    lrm_lattice_nodes(const float* __restrict__ planes, const float* __restrict__ layers, int nodes,
+    lrm_lattice_nodes(const void* __restrict__ planes, const void* __restrict__ layers, int nodes,
                       float* __restrict__ raw) {
   using namespace lrm;
   const long long i = thread_index();
-  if (i >= static_cast<long long>(nodes) * nodes * nodes) return;
+  const bool active = i < static_cast<long long>(nodes) * nodes * nodes;
   const int index = static_cast<int>(i);
   const int at[3] = {index / (nodes * nodes), index / nodes % nodes, index % nodes};
   float xyz[3];
   for (int axis = 0; axis < 3; ++axis)
     xyz[axis] = grid_coordinate(lattice_extent(), at[axis], nodes);
-  raw[i] = decode({planes, layers}, xyz).density;
+  const float density = Sampler{planes, layers}.decode(active, xyz).density;
+  if (active) raw[i] = density;
 }
 
 // density_limit  of the samples that a render may skip

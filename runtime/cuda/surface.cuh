@@ -15,6 +15,7 @@
 #include "../src/marching_cubes_cases.h"
 #include "../src/surface_semantics.h"
 #include "gradient.cuh"
+#include "sampler.cuh"
 
 namespace lrm {
 
@@ -62,13 +63,15 @@ LRM_HOST_DEVICE int owner(const SurfaceJob& job, int node) {
   return block < job.blocks ? block : job.blocks - 1;
 }
 
-// Density at a grid node; padding is less than any threshold. NaN counts as empty.
-LRM_HOST_DEVICE float node_density(const FieldData& field, const GridShape& grid,
-                                   const int node[3]) {
-  if (grid.is_padding(node[0], node[1], node[2])) return padding_density;
+// Density at a grid node; padding is less than any threshold. NaN counts as empty. By all threads
+// of a warp, active or not.
+__device__ inline float node_density(const Sampler& sampler, const GridShape& grid, bool active,
+                                     const int node[3]) {
+  const bool padding = grid.is_padding(node[0], node[1], node[2]);
   const float xyz[3] = {grid.coordinate(node[0]), grid.coordinate(node[1]),
                         grid.coordinate(node[2])};
-  const float density = density_value(decode(field, xyz).density);
+  const float density = density_value(sampler.decode(active && !padding, xyz).density);
+  if (padding) return padding_density;
   return density == density ? density : 0.0f;
 }
 

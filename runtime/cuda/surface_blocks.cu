@@ -3,13 +3,13 @@
 
 // inside [ticks, ticks, ticks]; one tick per thread.
 extern "C" __global__ void __launch_bounds__(128)
-    lrm_surface_ticks(const float* __restrict__ planes, const float* __restrict__ layers,
+    lrm_surface_ticks(const void* __restrict__ planes, const void* __restrict__ layers,
                       const lrm::SurfaceJob* __restrict__ job_address,
                       unsigned char* __restrict__ inside) {
   using namespace lrm;
   const SurfaceJob& job = *job_address;
   const long long i = thread_index(), m = job.ticks;
-  if (i >= m * m * m) return;
+  const bool active = i < m * m * m;
   const int tick[3] = {static_cast<int>(i / (m * m)), static_cast<int>(i / m % m),
                        static_cast<int>(i % m)};
   int node[3];
@@ -17,7 +17,8 @@ extern "C" __global__ void __launch_bounds__(128)
     const int last = job.grid.side() - 1;
     node[axis] = tick[axis] * job.stride < last ? tick[axis] * job.stride : last;
   }
-  inside[i] = node_density({planes, layers}, job.grid, node) > job.threshold;
+  const float density = node_density({planes, layers}, job.grid, active, node);
+  if (active) inside[i] = density > job.threshold;
 }
 
 // Claims the blocks with ticks of both kinds; one block per thread. The table is zeroed before.
@@ -48,15 +49,15 @@ extern "C" __global__ void lrm_surface_seeds(const lrm::SurfaceJob* __restrict__
 
 // values [slots, 9, 9, 9]: densities of the nodes of the slots from first_slot on, one per thread.
 extern "C" __global__ void __launch_bounds__(128)
-    lrm_surface_values(const float* __restrict__ planes, const float* __restrict__ layers,
+    lrm_surface_values(const void* __restrict__ planes, const void* __restrict__ layers,
                        const lrm::SurfaceJob* __restrict__ job_address,
                        const int* __restrict__ block_of_slot, int first_slot, int slots,
                        float* __restrict__ values) {
   using namespace lrm;
   const SurfaceJob& job = *job_address;
   const long long i = thread_index();
-  if (i >= static_cast<long long>(slots) * block_nodes) return;
-  const int slot = first_slot + static_cast<int>(i / block_nodes);
+  const bool active = i < static_cast<long long>(slots) * block_nodes;
+  const int slot = active ? first_slot + static_cast<int>(i / block_nodes) : first_slot;
   const int local = static_cast<int>(i % block_nodes);
   int at[3];
   split_block(job, block_of_slot[slot], at);
@@ -66,8 +67,10 @@ extern "C" __global__ void __launch_bounds__(128)
   // Nodes beyond the grid belong to no cell.
   const int side = job.grid.side();
   const bool in_grid = node[0] < side && node[1] < side && node[2] < side;
-  values[static_cast<long long>(slot) * block_nodes + local] =
-      in_grid ? node_density({planes, layers}, job.grid, node) : 0.0f;
+  const float density = node_density({planes, layers}, job.grid, active && in_grid, node);
+  if (active) {
+    values[static_cast<long long>(slot) * block_nodes + local] = in_grid ? density : 0.0f;
+  }
 }
 
 // Claims the neighbours that the surface goes on in; one face of a block per thread.

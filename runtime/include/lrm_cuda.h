@@ -11,8 +11,9 @@
  *   cudaStreamSynchronize(stream);
  *   lrm_cuda_field_destroy(field);
  *
- * Streams    All work of a field and of its meshes is ordered on the stream it was created with, memory
- *            included; the stream must outlive them. Results are there when the stream has come so far.
+ * Streams    All work of a field is ordered on one stream, memory included: the one it was created with,
+ *            or was given by set_stream. A mesh stays on the one that its field had. Streams must outlive
+ *            what is ordered on them. Results are there when the stream has come so far.
  *            Only create and mesh wait for the stream: weights go to the device, counts come back.
  * Threads    Any number of threads may use one field; their calls are put in order. Its GPU need not be
  *            the calling thread's current one, but for create.
@@ -48,6 +49,10 @@ LRM_API lrm_status lrm_cuda_field_create(const lrm_field_options *options, const
                                          const float *const *weights, const float *const *biases,
                                          lrm_cuda_stream stream, lrm_cuda_field **field);
 LRM_API void lrm_cuda_field_destroy(lrm_cuda_field *field);
+
+/* Later calls are ordered on `stream`, of the same device, after all earlier ones; nothing waits on the
+   host. The former stream may be destroyed once it has finished. */
+LRM_API lrm_status lrm_cuda_field_set_stream(lrm_cuda_field *field, lrm_cuda_stream stream);
 
 /* points   device, [point_count, 3] SDK frame.
    density  device, [point_count] or NULL.      rgb  device, [point_count, 3] or NULL. */

@@ -19,10 +19,10 @@ RUNTIME = compilers.ROOT / "runtime"
 HEADER = RUNTIME / "include" / "lrm_cuda.h"
 
 
-def build(field: Parameters, folder: Path, kind: str, *settings: str) -> Path:
+def build(field: Parameters, folder: Path, kind: str, *settings: str, precision: str = "float32") -> Path:
     """kind   LRM_CUDA: "ON" or "HOST"."""
     cmake = compilers.tool("CMAKE", "cmake")
-    spec = Specialization.of(options_of(field), field.planes.shape[1:], field.spec.widths)
+    spec = Specialization.of(options_of(field), field.planes.shape[1:], field.spec.widths, precision)
     folder.mkdir(parents=True)
     (folder / "field.h").write_text(spec.header())
     compilers.run([
@@ -96,7 +96,12 @@ class HostRuntime(Library):
         self.lib.lrm_host_runtime_allocate.argtypes = [c_size_t]
         self.lib.lrm_host_runtime_free.argtypes = [c_void_p]
         self.lib.lrm_host_runtime_used.restype = c_size_t
+        self.lib.lrm_host_runtime_notes.restype = ctypes.c_char_p
         self.lib.lrm_host_runtime_limit.argtypes = [c_size_t]
+
+    def notes(self) -> list[str]:
+        """ "WHAT STREAM" of what was given to streams since the last call."""
+        return self.lib.lrm_host_runtime_notes().decode().splitlines()
 
     def used(self) -> int:
         return self.lib.lrm_host_runtime_used()

@@ -19,9 +19,9 @@ def options_of(field: Parameters, **overrides) -> FieldOptions:
     return FieldOptions(**{name: getattr(spec, name) for name in names} | overrides)
 
 
-def both(field: Parameters, **overrides) -> tuple[CudaField, Field]:
+def both(field: Parameters, precision: str = "float32", **overrides) -> tuple[CudaField, Field]:
     options = options_of(field, **overrides)
-    spec = Specialization.of(options, field.planes.shape[1:], field.spec.widths)
+    spec = Specialization.of(options, field.planes.shape[1:], field.spec.widths, precision)
     device = HostDevice(spec)
     planes = device.upload(field.planes)
     cuda = CudaField(DeviceLayers(device, spec, options, field.weights, field.biases), planes)

@@ -8,6 +8,7 @@ import hashlib
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,40 +32,67 @@ C_TYPES = {
 class HostDevice:
     """Arrays are NumPy arrays; new ones are poisoned with NaN (all bits set)."""
 
-    def __init__(self, spec: Specialization) -> None:
-        self.library = build(spec)
+    multiprocessors = 2
+    give_back = staticmethod(lambda: False)
+
+    def __init__(self, spec: Specialization, *flags: str) -> None:
+        self.library = build(spec, *flags)
+        self._captured: list[Callable[[], None]] | None = None
         self.launches: list[tuple] = []  # (kernel, *arguments)
 
     def empty(self, shape: tuple[int, ...], dtype) -> np.ndarray:
+        assert self._captured is None  # a graph may not
         array = aligned(shape, dtype)
         self.fill(array, 0xFF)
         return array
 
     def upload(self, array: np.ndarray) -> np.ndarray:
+        assert self._captured is None  # a graph may not
         copy = aligned(array.shape, array.dtype)
         copy[...] = array
         return copy
 
+    def write(self, target: np.ndarray, array: np.ndarray) -> None:
+        assert self._captured is None  # a graph may not
+        target[...] = array
+
     def copy(self, array: np.ndarray) -> np.ndarray:
+        assert self._captured is None  # a graph may not
         return self.upload(array)
 
     def download(self, array: np.ndarray) -> np.ndarray:
+        assert self._captured is None  # a graph may not
         return array.copy()
 
     def fill(self, array: np.ndarray, byte: int) -> None:
-        array.reshape(-1).view(np.uint8)[:] = byte
+        self._do(lambda: array.reshape(-1).view(np.uint8).fill(byte))
 
-    def launch(self, kernel: str, blocks: int, threads: int, *arguments, cooperative: bool = False) -> None:
+    def launch(self, kernel: str, blocks: int, threads: int, *arguments) -> None:
         assert blocks > 0 and 0 < threads <= 1024
-        self.launches.append((kernel, *arguments))
-        run_kernel(self.library, kernel, blocks, threads, *arguments, cooperative=cooperative)
+        self._do(lambda: self._run(kernel, blocks, threads, *arguments))
+
+    def captured(self, work) -> Callable[[], None]:
+        self._captured = captured = []
+        work()
+        self._captured = None
+        return lambda: [job() for job in captured]
+
+    def _do(self, job: Callable[[], None]) -> None:
+        if self._captured is None:
+            job()
+        else:
+            self._captured.append(job)
+
+    def _run(self, kernel: str, *arguments) -> None:
+        self.launches.append((kernel, *arguments[2:]))
+        run_kernel(self.library, kernel, *arguments)
 
 
-def run_kernel(library: ctypes.CDLL, kernel: str, blocks: int, threads: int, *arguments, cooperative=False):
+def run_kernel(library: ctypes.CDLL, kernel: str, blocks: int, threads: int, *arguments):
     """Arguments are arrays, addresses, None and NumPy scalars."""
     values = [as_c(argument) for argument in arguments]
     pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
-    getattr(library, f"launch_{kernel}")(blocks, threads, int(cooperative), pointers)
+    getattr(library, f"launch_{kernel}")(blocks, threads, pointers)
 
 
 def as_c(argument):
@@ -90,14 +118,15 @@ def folder() -> tempfile.TemporaryDirectory:
 
 
 @functools.cache
-def build(spec: Specialization) -> ctypes.CDLL:
-    """The kernels for one field. Skips the test where there is no C++ compiler."""
+def build(spec: Specialization, *flags: str) -> ctypes.CDLL:
+    """The kernels for one field; flags for the compiler. Skips the test where there is no C++ compiler."""
     if os.name != "posix":
         pytest.skip("host_shim.h needs ucontext.h")
-    name = hashlib.sha256(spec.header().encode()).hexdigest()[:16]
+    name = hashlib.sha256(" ".join([spec.header(), *flags]).encode()).hexdigest()[:16]
     header, library = (Path(folder().name) / f"{name}{suffix}" for suffix in (".h", ".so"))
     header.write_text(spec.header())
-    command = [tool("CXX", "c++"), *FLAGS, "-include", str(header), f"-I{KERNELS}", str(HERE / "kernels.cpp")]
-    done = subprocess.run([*command, "-o", str(library)], capture_output=True, text=True)
+    command = [tool("CXX", "c++"), *FLAGS, *flags, "-include", str(header), f"-I{KERNELS}"]
+    command += [str(HERE / "kernels.cpp"), "-o", str(library)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return ctypes.CDLL(str(library))

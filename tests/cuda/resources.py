@@ -8,10 +8,12 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from lrm_sdk.cuda.compile import compile_cubin, nvrtc_version
 from lrm_sdk.cuda.specialization import Specialization
+from lrm_sdk.native.options import FIELD_PRECISIONS
 
 TABLE = Path(__file__).resolve().parents[1] / "data" / "cuda_resources.json"
 ARCHITECTURES = ("sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
@@ -31,9 +33,16 @@ LRM = Specialization(
     activation="relu", density_activation="relu", density_bias=0.0, color_widen=0.0, outside="decode",
 )  # fmt: skip
 
-# Every architecture with the largest field, one with the others.
-CASES = {f"triposr {arch}": (TRIPOSR, arch) for arch in ARCHITECTURES}
-CASES |= {"openlrm sm_90": (OPENLRM, "sm_90"), "lrm sm_90": (LRM, "sm_90")}
+FIELDS = {"triposr": TRIPOSR, "openlrm": OPENLRM, "lrm": LRM}
+
+# Every architecture with the largest field, one with the others; bfloat16 differs by a few instructions.
+CASES = {
+    f"{name} {precision} {arch}": (replace(spec, precision=precision), arch)
+    for name, spec in FIELDS.items()
+    for precision in FIELD_PRECISIONS
+    for arch in (ARCHITECTURES if name == "triposr" else ("sm_90",))
+    if precision != "bfloat16" or (name, arch) == ("triposr", "sm_90")
+}
 
 _PATTERNS = {
     "registers": r"Used (\d+) registers",

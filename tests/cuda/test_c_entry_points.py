@@ -140,6 +140,60 @@ def test_normals_that_the_field_does_not_give(runtime):
     assert "lrm_surface_replace_normals" in [launch[0] for launch in cuda.device.launches]
 
 
+def test_another_stream(runtime):
+    """Everything after set_stream is given to it, what is freed too; and it waits for the former one."""
+    camera, options = Camera.orbit(distance=5.0).parameters(4, 3), RenderOptions(sample_count=2)
+    with HostField(runtime, FIELD) as gpu:
+        expected = gpu.query(points())
+        assert {note.rsplit(" ", 1)[1] for note in runtime.notes()} == {"0"}
+        mesh = gpu.mesh(replace(SURFACE, resolution=8).to_c())
+        runtime.notes()
+        runtime.call("field_set_stream", gpu.handle, c_void_p(7))
+        assert runtime.notes() == ["wait of 7", "for 0"]
+        runtime.call("field_set_stream", gpu.handle, c_void_p(7))
+        assert runtime.notes() == []
+        runtime.call(
+            "field_render", gpu.handle, byref(camera.to_c()), byref(options.to_c()), None, None, None
+        )
+        notes = runtime.notes()
+        assert "lrm_render 7" in notes and {note.rsplit(" ", 1)[1] for note in notes} == {"7"}
+        mesh.free()  # which was made before
+        assert {note.rsplit(" ", 1)[1] for note in runtime.notes()} == {"0"}
+        assert np.array_equal(gpu.query(points())[0], expected[0])
+        runtime.notes()
+    assert set(runtime.notes()) == {"free 7"}
+    with pytest.raises(Refused, match="field: expected a pointer"):
+        runtime.call("field_set_stream", None, None)
+
+
+@pytest.mark.slow
+def test_tensor_cores(tmp_path):
+    """What Python's host side gets of the same kernels: the layers' layout is written twice."""
+    precision = "float16"
+    host = HostRuntime(c_library.build(FIELD, tmp_path / "build", "HOST", precision=precision))
+    camera, options = (
+        Camera.orbit(distance=5.0).parameters(9, 7),
+        RenderOptions(sample_count=16, exhaustive=True),
+    )
+    surface = replace(SURFACE, resolution=12)
+    cuda, _ = both(FIELD, precision)
+    with HostField(host, FIELD) as gpu:
+        got = gpu.query(points())
+        picture = gpu.render(camera.to_c(), options.to_c())
+        mesh = gpu.mesh(surface.to_c())
+    expected = [cuda.device.download(a) for a in cuda.query(cuda.device.upload(points()))]
+    assert all(np.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(got, expected, strict=True))
+    wanted = [cuda.device.download(a) for a in cuda.render(camera, options)]
+    assert all(np.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(picture, wanted, strict=True))
+    assert np.array_equal(mesh.copy("faces")["faces"], cuda.mesh(surface).faces)
+    mesh.free()
+    assert host.used() == 0
+    large = fields.Parameters(FIELD.spec, FIELD.planes, [1e6 * w for w in FIELD.weights], FIELD.biases)
+    with pytest.raises(Refused, match="weights: expected numbers up to 65504 for float16") as refusal:
+        HostField(host, large)
+    assert refusal.value.status == liblrm.INVALID_ARGUMENT and host.used() == 0
+
+
 def volume(mesh: dict[str, np.ndarray]) -> float:
     a, b, c = (mesh["vertices"][mesh["faces"][:, k].astype(np.int64)].astype(float) for k in range(3))
     return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ pytest.importorskip("cuda.core", reason="pip install 'lrm-sdk[cuda]'")
 
 from lrm_sdk.cuda import compile as cuda_compile
 from lrm_sdk.errors import BackendError
+from lrm_sdk.native.options import FIELD_PRECISIONS
 from tests.cuda import resources
 from tests.runtime.compilers import run, tool
 
@@ -130,10 +132,11 @@ def test_every_include_is_a_source_file():
                 assert line.split('"')[1].rpartition("/")[2] in names, f"{path.name}: {line}"
 
 
-def test_nvcc_takes_the_same_sources(tmp_path):
+@pytest.mark.parametrize("precision", FIELD_PRECISIONS)
+def test_nvcc_takes_the_same_sources(tmp_path, precision):
     """The second CUDA compiler, with its host half: `__host__ __device__` functions compile twice."""
     source = tmp_path / "specialized.cu"
-    source.write_text(resources.LRM.header() + '#include "kernels.cu"\n')
+    source.write_text(replace(resources.LRM, precision=precision).header() + '#include "kernels.cu"\n')
     run([
         tool("NVCC", "nvcc"), "-std=c++17", "-arch=sm_90", "-prec-div=false", "-Werror", "all-warnings",
         f"-I{cuda_compile.kernel_folder() / 'cuda'}",

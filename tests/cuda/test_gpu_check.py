@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,33 +29,38 @@ H100 = {
     "name": "NVIDIA H100", "compute_capability": [9, 0], "multiprocessors": 132, "clock_khz": 1_980_000,
     "memory_clock_khz": 2_619_000, "memory_bus_bits": 5120, "l2_bytes": 50 << 20,
 }  # fmt: skip
+SMALLER = replace(checks.SMALL, mesh=18, samples=12)
 MS = {"median_ms": 2.0, "p95_ms": 2.5}
 ROAD = {
     "report": "tensorrt float16", "planes_relative_error": 2e-3, "render_psnr_db": 70.0, "passed": True,
-    "network": MS, "picture to mesh": {"median_ms": 31.0, "p95_ms": 32.0},
+    "network": MS, "picture to mesh": {"float32": {"median_ms": 31.0, "p95_ms": 32.0}, "float16": MS},
+    "picture to frame": {"float32": MS | {"one_graph": True}},
 }  # fmt: skip
 without_gpu = pytest.mark.skipif(not isinstance(find_gpu(), str), reason="says what happens without a GPU")
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_the_checks_pass_on_the_cpu_in_the_place_of_a_gpu(name):
-    found = checks.differences(name, HostDevice, checks.SMALL)
-    assert set(found) == set(checks.BOUNDS)
-    assert all(value <= checks.BOUNDS[what] for what, value in found.items()), found
+@pytest.mark.parametrize(
+    ("name", "precision"), [*((name, "float32") for name in FAMILIES), ("lrm", "float16")]
+)
+def test_the_checks_pass_on_the_cpu_in_the_place_of_a_gpu(name, precision):
+    found, bounds = checks.differences(name, HostDevice, SMALLER, precision), checks.BOUNDS[precision]
+    assert set(found) == set(bounds)
+    assert all(value <= bounds[what] for what, value in found.items()), found
 
 
 class Lazy(HostDevice):
     """Leaves out the last block of point queries."""
 
-    def launch(self, kernel, blocks, threads, *arguments, cooperative=False):
-        super().launch(kernel, blocks - (kernel == "lrm_query"), threads, *arguments, cooperative=cooperative)
+    def launch(self, kernel, blocks, threads, *arguments):
+        super().launch(kernel, blocks - (kernel == "lrm_query"), threads, *arguments)
 
 
 def test_what_a_kernel_does_not_write_fails_its_check(monkeypatch):
     monkeypatch.setattr(checks, "FAMILIES", {"lrm": FAMILIES["lrm"]})
-    report = checks.check_families(Lazy, checks.SMALL)
-    assert report["failed"] == ["lrm density", "lrm rgb"]
-    assert np.isnan(report["differences"]["lrm"]["rgb"])
+    monkeypatch.setattr(checks, "BOUNDS", {"float32": checks.BOUNDS["float32"]})
+    report = checks.check_families(Lazy, SMALLER)
+    assert report["failed"] == ["lrm float32 density", "lrm float32 rgb"]
+    assert np.isnan(report["differences"]["lrm float32"]["rgb"])
 
 
 def test_poison_covers_every_byte():
@@ -102,12 +108,26 @@ def test_operations_are_those_that_pytorch_counts():
 
 def test_the_lower_roof_counts():
     widths = chair_field().widths
-    line = roofline.roofline(H100, widths, 1e8)
+    line = roofline.roofline(H100, widths, "silu", "float32", 1e8)
     bound = roofline.peaks(H100)["float32"] / roofline.operations_per_point(widths)
-    assert line["points_per_second"]["float32"] == pytest.approx(bound)  # not by memory
-    assert line["share"]["float32"] == pytest.approx(1e8 / bound)
-    slow = roofline.roofline(H100 | {"memory_clock_khz": 100}, widths, 1e8)
-    assert slow["points_per_second"]["float16"] == pytest.approx(2 * 1e5 * 640 / 28)
+    assert line["points_per_second"] == pytest.approx(bound)  # not by memory
+    assert line["share"] == pytest.approx(1e8 / bound)
+    slow = roofline.roofline(H100 | {"memory_clock_khz": 100}, widths, "silu", "bfloat16", 1e8)
+    assert slow["points_per_second"] == pytest.approx(2 * 1e5 * 640 / 28)
+
+
+def test_special_functions_are_counted_beside_it():
+    """SiLU of nine layers of 64: exp and division in float32, tanh in half precision."""
+    widths = chair_field().widths
+    per_second = {}
+    for precision, count in (("float32", 2 * 9 * 64), ("float16", 9 * 64), ("bfloat16", 9 * 64)):
+        line = roofline.roofline(H100, widths, "silu", precision, 1e8)
+        assert line["special_operations_per_point"] == count
+        per_second[precision] = line["points_per_second_by_special_functions"]
+    assert per_second["float16"] == pytest.approx(132 * 1.98e9 * 16 / 576)
+    assert per_second["float16"] == 2 * per_second["float32"]
+    relu = roofline.roofline(H100, widths, "relu", "float16", 1e8)
+    assert relu["points_per_second_by_special_functions"] is None
 
 
 # -- PyTorch ----------------------------------------------------------------------------------------
@@ -146,7 +166,7 @@ def test_the_network_by_every_road(tmp_path):
     found = networks.run_roads(tiny, tmp_path, "cpu", roads)
     row = found["onnxruntime float32"]
     assert row["passed"] and row["planes_relative_error"] < 1e-4
-    assert row["picture to mesh"]["median_ms"] > row["network"]["median_ms"] > 0
+    assert row["picture to mesh"]["float32"]["median_ms"] > row["network"]["median_ms"] > 0
     assert "BuildError: precision" in found["onnxruntime no such precision"]["error"]
     times = networks.time_torch(tiny, "cpu", "eager")
     assert set(times) == {"eager float32", "eager float16", "torch.compile float16"}
@@ -158,15 +178,27 @@ def test_the_network_by_every_road(tmp_path):
 def made_up() -> dict:
     """A report's parts, all there."""
     times = {"query 4194304 points": MS, "render 512x512": MS, "mesh 256^3, as the original": MS}
-    line = roofline.roofline(H100, chair_field().widths, 5e8)
+    lines = {p: roofline.roofline(H100, chair_field().widths, "silu", p, 5e8) for p in ("float32", "float16")}
     original = {
         "render 512x512": {"median_ms": 4e3, "p95_ms": 4e3},
         "mesh 256^3": {"median_ms": 100.0, "p95_ms": 1},
     }
     return {
         "device": H100,
-        "checks": {"differences": {"lrm": {"density": 2e-6}}, "bounds": {"density": 1e-4}, "failed": []},
-        "stages": {"times": times, "points_per_second": 5e8, "roofline": line, "render_psnr_db": 70.0},
+        "tanh": {
+            "relative": 1.1e-5, "saturated": 0.0, "failed": [],
+            "bounds": {"relative": 4.9e-4, "saturated": 0.0},
+        },
+        "checks": {
+            "differences": {"lrm float32": {"density": 2e-6}}, "bounds": checks.BOUNDS, "failed": [],
+        },
+        "stages": {
+            p: {
+                "times": times, "points_per_second": 5e8, "grid_points_per_second": 6e8, "vertices": 5,
+                "roofline": line, "render_psnr_db": 70.0,
+            }
+            for p, line in lines.items()
+        },
         "pytorch": {baselines.ORIGINAL: original, "eager float16": {"error": "out of memory"}},
         "networks": {"tensorrt float16": ROAD, "tensorrt-rtx float16": {"skipped": "not installed"}},
         "torch network": {"torch.compile float16": {"median_ms": 8.0, "p95_ms": 9.0}},
@@ -176,22 +208,28 @@ def made_up() -> dict:
 
 def test_bars():
     rows = {row["name"]: (row["value"], row["passed"]) for row in judge(made_up())}
-    assert rows["coloured mesh 256^3"] == (2.0, True)
-    assert rows["coloured mesh 256^3 against PyTorch"] == (50.0, False)
-    assert rows["render 512x512 against PyTorch"] == (2000.0, True)
-    assert rows["render 512x512, a second"] == (500.0, True)
+    assert rows["coloured mesh 256^3, float16"] == (2.0, True)
+    assert rows["coloured mesh 256^3 against PyTorch, float32"] == (50.0, False)
+    assert rows["render 512x512 against PyTorch, float16"] == (2000.0, True)
+    assert rows["render 512x512, a second, float32"] == (500.0, True)
+    shares = [rows[f"points per second, share of the roofline, {p}"] for p in ("float32", "float16")]
+    assert [passed for _, passed in shares] == [True, False] and shares[0][0] > 10 * shares[1][0]
     assert rows["float16 network against torch.compile"] == (4.0, True)
-    assert rows["picture to mesh in device memory"] == (31.0, False)
+    assert rows["picture to mesh in device memory, float32 field"] == (31.0, False)
+    assert rows["picture to mesh in device memory, float16 field"] == (2.0, True)
     assert all(row["passed"] is None and row["value"] is None for row in judge({"stages": {"error": "x"}}))
 
 
 def test_table():
     text = markdown({"parts": made_up()})
     assert "# gpu_check on NVIDIA H100" in text and "132 SMs" in text
-    assert "| coloured mesh 256^3 against PyTorch | 50 x | >= 100 x | **fail** |" in text
-    assert "| tensorrt-rtx float16 |  |  |  |  | not installed |" in text
+    assert "| coloured mesh 256^3 against PyTorch, float16 | 50 x | >= 100 x | **fail** |" in text
+    assert "| tensorrt-rtx float16 |  |  |  |  |  |  |  | not installed |" in text
+    assert "| tensorrt float16 | 2.00 | 31.00 | 2.00 | 2.00 |  | 2.0e-03 | 70.0 |" in text
+    assert "## CUDA stage, float16" in text and "(float16); special functions allow" in text
     assert "Failed: eager float16: out of memory" in text
     assert "| memcheck | pass | ERROR SUMMARY: 0 errors |" in text
+    assert "`tanh.approx`: relative 1.1e-05 (bound 0.00049), saturated 0 (bound 0). Failed: none." in text
 
 
 @pytest.mark.parametrize("part", list(gpu_check.PARTS))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lrm_sdk.cuda.prepare import prepare_on_device
+from lrm_sdk.cuda.prepare import DevicePicture, prepare_on_device
 from lrm_sdk.engine_schema import InputSpec
 from lrm_sdk.preprocess import find_square, prepare
 from lrm_sdk.resize import _area, taps
@@ -43,10 +43,22 @@ def test_the_tensor_is_the_cpus(device, size, mode, framing):
     for subject in ("auto", "whole"):
         expected = prepare(picture(*size), spec, subject=subject)
         square = find_square(picture(*size), spec, subject=subject)
-        got = device.download(prepare_on_device(device, square, spec))
+        framed = DevicePicture.of_square(device, square)
+        got = device.download(prepare_on_device(device, framed, spec))
         assert got.shape == expected.tensor.shape and got.dtype == np.float32
         assert np.abs(got - expected.tensor).max() < CLOSE
     assert got.std() > 0.02
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("size", [(30, 41), (131, 96)], ids=str)
+def test_a_whole_picture_that_is_there_already(device, size, channels):
+    """Padded to its square by the kernel."""
+    pixels = np.ascontiguousarray(picture(*size)[..., :channels])
+    rgba = pixels if channels == 4 else np.dstack([pixels, np.full(size, 255, np.uint8)])
+    expected = prepare(rgba, SPEC, subject="whole").tensor
+    framed = DevicePicture(device.upload(pixels), "subject")
+    assert np.abs(device.download(prepare_on_device(device, framed, SPEC)) - expected).max() < CLOSE
 
 
 @pytest.mark.parametrize("source,target", [(7, 20), (20, 20), (21, 20), (40, 20), (64, 20), (333, 20)])

@@ -16,6 +16,7 @@ import pytest
 
 from lrm_sdk import (
     BackendError,
+    ImageError,
     InvalidArgumentError,
     NotFiniteError,
     OutOfMemoryError,
@@ -140,6 +141,49 @@ def test_pictures_one_ahead(machine, folder):
             assert np.array_equal(mesh.faces, alone.faces) and np.array_equal(mesh.colors, alone.colors)
 
 
+class OnGpu:
+    """Another library's picture, on another stream."""
+
+    def __init__(self, machine, pixels: np.ndarray) -> None:
+        self.pixels = np.ascontiguousarray(pixels)
+        self.stream = machine.core().Device(0).create_stream()
+
+    @property
+    def __cuda_array_interface__(self) -> dict:
+        pixels = self.pixels
+        return {
+            "shape": pixels.shape, "typestr": pixels.dtype.str, "data": (pixels.ctypes.data, False),
+            "strides": None, "stream": self.stream.handle, "version": 3,
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_pictures_that_are_on_the_gpu(machine, folder, channels):
+    pixels = ball_picture()[..., :channels]
+    there = OnGpu(machine, pixels)
+    with Reconstructor(folder, prepare_on_device=True) as rec:
+        for subject, copies in (("whole", [4]), ("auto", [pixels.size, 4])):
+            expected = rec.run(pixels, subject=subject)
+            machine.calls.clear()
+            scene = rec.run(there, subject=subject)
+            assert downloads(machine) == copies  # the picture for its subject; whether planes are finite
+            assert ("wait", rec._stage.device.stream.handle, there.stream.handle) in machine.calls
+            assert np.array_equal(np.asarray(scene.planes), np.asarray(expected.planes))
+        refused = [
+            (np.zeros((4, 4), np.uint8), ImageError, r"in device memory: expected shape \[H, W, 3 or 4\]"),
+            (np.zeros((4, 4, 2), np.uint8), ImageError, "expected shape"),
+            (np.zeros((40, 40, 3), np.float32), InvalidArgumentError, "image: expected uint8"),
+        ]
+        for bad, kind, words in refused:
+            with pytest.raises(kind, match=words):
+                rec.run(OnGpu(machine, bad), subject="whole")
+    with (
+        Reconstructor(folder) as rec,
+        pytest.raises(ImageError, match="is in device memory; expected prepare_on_device=True"),
+    ):
+        rec.run(there)
+
+
 def test_pictures_prepared_on_the_gpu(machine, folder):
     with Reconstructor(folder) as rec:
         expected = [rec.run(ball_picture(color)) for color in ((200, 40, 40), (40, 40, 200))]
@@ -210,7 +254,7 @@ def test_a_network_that_gives_nan(machine, folder):
 
 def test_memory_is_reported_and_bounded(machine, folder):
     with Reconstructor(folder) as rec:
-        assert rec.backend_report.endswith("field on cuda:0, 0.0 MB of weights, 0.0 MB a scene")
+        assert rec.backend_report.endswith("field on cuda:0, float32, 0.0 MB of weights, 0.0 MB a scene")
         held = rec._network.device_bytes
         rec.run(ball_picture()).mesh()
     with pytest.raises(OutOfMemoryError, match=f"max_device_bytes: expected more than the network's {held}"):

@@ -184,6 +184,20 @@ def test_compute_capabilities_in_one_plan(tmp_path):
     assert plans[0] != plans[1]
 
 
+def test_float8(tmp_path):
+    """Matrix products with weights; what the library stores of them takes a byte each."""
+    build, listed = backend_module("tensorrt-rtx").build, ["8.9", "12.0"]
+    (entry,) = build(ONNX, tmp_path, "float8", ignore_steps)
+    assert entry["requires"]["compute_capabilities"] == listed
+    report = json.loads((tmp_path / "network.float8.rtx.plan.report.json").read_text())
+    assert 5e-3 < report["graph_relative_error"] < 5e-2
+    layers = report["parsed_layers"]
+    assert layers["MATRIX_MULTIPLY"] == 41 and layers["ATTENTION_INPUT"] == 11
+    assert layers["DEQUANTIZE"] == layers["QUANTIZE"] + 41
+    with pytest.raises(InvalidArgumentError, match=r"float8 is for 8\.9 and newer, got 8\.6; leave them out"):
+        build(ONNX, tmp_path, "float8", ignore_steps, TensorRTOptions(compute_capabilities=("8.6", "12.0")))
+
+
 @pytest.mark.parametrize(
     "options,kind,text",
     [

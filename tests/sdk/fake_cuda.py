@@ -152,6 +152,7 @@ class Buffer:
 
 class Device:
     arch, name, compute_capability = "86", "Test GPU", (8, 6)
+    properties = types.SimpleNamespace(multiprocessor_count=2)
 
     def __init__(self, cuda: Cuda) -> None:
         self.cuda = cuda
@@ -168,6 +169,9 @@ class Device:
 
     def allocate(self, size: int, *, stream: Stream) -> Buffer:
         return Pool(self.cuda, 0).allocate(size, stream=stream)
+
+    def create_graph_builder(self) -> GraphBuilder:
+        return Stream(self.cuda).create_graph_builder()
 
     def create_stream(self, theirs: Stream | None = None) -> Stream:
         return theirs or Stream(self.cuda)
@@ -216,14 +220,19 @@ class GraphBuilder:
         self.stream = stream
 
     def begin_building(self, mode: str) -> GraphBuilder:
-        assert mode == "thread_local"
+        assert mode == "relaxed"  # else garbage that frees memory in this thread would end the capture
         self.stream.recording = []
         return self
 
     def end_building(self) -> GraphBuilder:
         self.jobs, self.stream.recording = self.stream.recording, None
         self.stream.cuda.calls.append(("captured",))
+        if "end of capture" in self.stream.cuda.broken:
+            raise RuntimeError("CUDA_ERROR_STREAM_CAPTURE_INVALIDATED: no graph\nmore")
         return self
+
+    def add(self, job: Callable[[], object]) -> None:
+        self.stream.add(job)
 
     def complete(self) -> GraphBuilder:
         return self

@@ -23,7 +23,7 @@ def expected_planes(image: np.ndarray) -> np.ndarray:
     return image.sum(axis=(1, 2, 3), dtype=np.float32)[:, None, None, None, None] * ramp
 
 
-def _floats(address: int, shape: tuple[int, ...]) -> np.ndarray:
+def floats(address: int, shape: tuple[int, ...]) -> np.ndarray:
     return np.ctypeslib.as_array((ctypes.c_float * math.prod(shape)).from_address(address)).reshape(shape)
 
 
@@ -111,7 +111,7 @@ class Engine:
 
     def create_execution_context(self, config) -> Context | None:
         self.machine.calls.append(("context", config))
-        return None if "context" in self.machine.broken else Context(self.machine)
+        return None if "context" in self.machine.broken else Context(self.machine, config)
 
 
 class RuntimeConfig:
@@ -133,8 +133,8 @@ class RuntimeConfig:
 
 
 class Context:
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
+    def __init__(self, machine: Machine, config) -> None:
+        self.machine, self.config = machine, config
         self.addresses: dict[str, int] = {}
 
     def set_device_memory(self, memory: int, size: int) -> None:
@@ -150,17 +150,25 @@ class Context:
         self.shape = shape
         return name == "image" and shape[0] <= MAX_BATCH
 
+    def is_stream_capturable(self, handle: int) -> bool:
+        assert handle in self.machine.streams
+        return "capture" not in self.machine.broken
+
     def execute_async_v3(self, handle: int) -> bool:
         if "execute" in self.machine.broken:
             return False
+        stream = self.machine.streams[handle]
+        graphs = getattr(self.config, "cuda_graph_strategy", None)
+        # TensorRT-RTX's own capture collides with one from outside.
+        assert stream.recording is None or graphs is None or graphs.name == "DISABLED"
         self.machine.calls.append(("execute", self.shape))
         shape = self.shape
 
         def work() -> None:
             ctypes.memset(self.scratch, 0xFF, SCRATCH)
-            image = _floats(self.addresses["image"], shape)
-            planes = _floats(self.addresses["planes"], (shape[0], *self.machine.planes))
+            image = floats(self.addresses["image"], shape)
+            planes = floats(self.addresses["planes"], (shape[0], *self.machine.planes))
             planes[:] = self.machine.network(image)
 
-        self.machine.streams[handle].add(work)
+        stream.add(work)
         return True

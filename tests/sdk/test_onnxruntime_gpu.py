@@ -118,7 +118,7 @@ def test_the_engine_on_a_gpu(on_cpu, engine_folder, monkeypatch):
 
     given = []
 
-    def gpu_stage(engine, device, max_bytes=None):
+    def gpu_stage(engine, device, max_bytes=None, precision="float32"):
         def planes(value):
             given.append(value)
             return at(value.__cuda_array_interface__)

@@ -358,8 +358,10 @@ def test_a_gpu_gets_the_field(engine_folder, monkeypatch):
         def describe(self) -> str:
             return "1.0 MB of weights"
 
-    def gpu_stage(engine: Any, device: str, max_bytes: int | None = None) -> Stage:
-        opened.append((device, max_bytes))
+    def gpu_stage(
+        engine: Any, device: str, max_bytes: int | None = None, precision: str = "float32"
+    ) -> Stage:
+        opened.append((device, max_bytes, precision))
         return Stage(engine)
 
     monkeypatch.setattr(lrm_sdk.reconstructor, "find_gpu", lambda: Gpu("Test GPU", (9, 0)))
@@ -371,7 +373,7 @@ def test_a_gpu_gets_the_field(engine_folder, monkeypatch):
     with Reconstructor(engine_folder) as other:  # the network has no GPU form
         assert other.device == "cpu"
         other.run(ball_picture())
-    assert opened == [("cuda:0", 10**7), ("cuda:0", None)]
+    assert opened == [("cuda:0", 10**7, "float32"), ("cuda:0", None, "float32")]
 
 
 def network(backend: str, precision: str) -> NetworkSpec:
@@ -394,14 +396,14 @@ def test_auto_takes_the_best_and_says_why_not_others():
 
 
 def test_out_of_memory_while_preparing(rec, monkeypatch):
-    import lrm_sdk.reconstructor
+    import lrm_sdk.preparation
 
     def no_memory(*arguments: Any, **keywords: Any) -> None:
         raise MemoryError("Unable to allocate 9 GiB")
 
     for step in ("load_image", "prepare"):
         with monkeypatch.context() as patch:
-            patch.setattr(lrm_sdk.reconstructor, step, no_memory)
+            patch.setattr(lrm_sdk.preparation, step, no_memory)
             with pytest.raises(OutOfMemoryError, match=r"image: no memory to prepare it \(Unable"):
                 rec.run(ball_picture())
 

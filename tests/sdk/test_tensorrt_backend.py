@@ -16,7 +16,7 @@ from lrm_sdk.backends.tensorrt_load import CONTEXTS
 from lrm_sdk.backends.tensorrt_plans import RTX, STANDARD
 from lrm_sdk.engine_schema import NetworkSpec
 from lrm_sdk.errors import OutOfMemoryError
-from tests.sdk.fake_tensorrt import IMAGE, MAX_BATCH, PLANES, Machine, expected_planes
+from tests.sdk.fake_tensorrt import IMAGE, MAX_BATCH, PLANES, Machine, expected_planes, floats
 
 GPU = nvidia.Gpu("Test GPU", (8, 6))
 FLAVOURS = pytest.mark.parametrize("flavour", [STANDARD, RTX], ids=["tensorrt", "tensorrt-rtx"])
@@ -107,6 +107,27 @@ def test_rtx_captures_by_itself_and_keeps_its_kernels(machine, plan, cache):
     tensorrt.load(path, None, RTX)
     assert ("known kernels", b"kernels") in machine.calls
     assert [p.name for p in path.parent.iterdir()] == [path.name]  # nothing goes into the engine
+
+
+def test_rtx_lends_a_context_without_graphs_of_its_own(machine, plan):
+    """In the memory of the one that has them; made once for each slot."""
+    network = tensorrt.load(plan(RTX), None, RTX)
+    machine.calls.clear()
+    image = pictures(1)
+    for _ in range(2 * CONTEXTS):
+        with network.lent() as slot:
+            stream = machine.core().Device(0).create_stream()
+            slot.put(image, stream)
+            assert slot.capturable(stream.handle)
+            slot.enqueue(stream.handle)
+            stream.sync()
+            planes = floats(slot.planes.pointer, PLANES)
+            np.testing.assert_allclose(planes, expected_planes(image)[0], rtol=1e-6)
+            own = slot._context.config
+    np.testing.assert_allclose(network.run(image, never), expected_planes(image), rtol=1e-6)
+    configs = [call[1] for call in machine.calls if call[0] == "context"]
+    assert [config.cuda_graph_strategy.name for config in configs] == ["DISABLED"] * CONTEXTS
+    assert all(config.cache is own.cache for config in configs)
 
 
 def test_no_place_for_kernels(machine, plan, monkeypatch, tmp_path):

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "fragments.h"
 #include "frame.h"
 #include "layout.h"
 #include "render_job.h"
@@ -13,6 +14,7 @@ namespace lrm {
 
 constexpr int decode_threads = 128;  // of a block that decodes: __launch_bounds__ of the kernels
 constexpr int fold_threads = 256;
+constexpr std::int64_t resident_blocks = 4;  // of lrm_render on a multiprocessor
 
 // SDK frame -> native frame, as query.cu reads it.
 struct ToNative {
@@ -45,24 +47,49 @@ class GpuField {
     const DeviceArray<float> bias =
         uploaded(padded_bias(biases[0], options.layer_widths[1], padded_width));
     stream_.put(to_native(frame_), to_native_.data());
+#if LRM_PRECISION != 0
+    rounded_planes_ = DeviceArray<unsigned short>(stream, planes_.count());
+    rounded_layers_ = uploaded(layer_words(options, weights, biases));
+#endif
     stream_.launch(lrm_fold_planes, "lrm_fold_planes", 3 * (lrm_kernels::plane_stride / 4),
-                   fold_threads, planes, columns.data(), bias.data(), planes_.data());
+                   fold_threads, planes, columns.data(), bias.data(), planes_.data(),
+                   rounded_planes_.data());
   }
 
   const Stream& stream() const { return stream_; }
+
+  // Everything from now on is ordered on another stream of the same device, after what there was.
+  void move_to(const Stream& stream) {
+    if (stream.handle() == stream_.handle()) return;
+    stream.follow(stream_);
+    stream_ = stream;
+    planes_.free_on(stream);
+    layers_.free_on(stream);
+    rounded_planes_.free_on(stream);
+    rounded_layers_.free_on(stream);
+    to_native_.free_on(stream);
+    lattice_.free_on(stream);
+  }
+
   const Frame& frame() const { return frame_; }
+  // In float32, for vertices; and as Sampler of sampler.cuh takes them.
   const float* planes() const { return planes_.data(); }
   const float* layers() const { return layers_.data(); }
+  lrm_kernels::Sampler sampler() const {
+    if (LRM_PRECISION == 0) return {planes_.data(), layers_.data()};
+    return {rounded_planes_.data(), rounded_layers_.data()};
+  }
 
   void query(const float* points, std::int64_t count, float* density, float* rgb) const {
-    stream_.launch(lrm_query, "lrm_query", count, decode_threads, planes(), layers(),
-                   &to_native_.data()->row[0][0], points, count, density, rgb);
+    stream_.launch(lrm_query, "lrm_query", count, decode_threads, sampler().planes,
+                   sampler().layers, &to_native_.data()->row[0][0], points, count, density, rgb);
   }
 
   void density_grid(int resolution, float* density) const {
     const std::int64_t n = resolution, count = n * n * n;
-    stream_.launch(lrm_density_grid, "lrm_density_grid", count, decode_threads, planes(), layers(),
-                   static_cast<double>(lrm_kernels::box_radius), resolution, 0, count, 1, density);
+    stream_.launch(lrm_density_grid, "lrm_density_grid", count, decode_threads, sampler().planes,
+                   sampler().layers, static_cast<double>(lrm_kernels::box_radius), resolution, 0,
+                   count, 1, density);
   }
 
   // Any of the pictures may be NULL.
@@ -77,9 +104,13 @@ class GpuField {
     const std::size_t pixels =
         static_cast<std::size_t>(camera.width) * static_cast<std::size_t>(camera.height);
     DeviceArray<float> unused[3];
-    stream_.launch(lrm_render, "lrm_render", tiles(camera) * decode_threads, decode_threads,
-                   planes(), layers(), record.data(), job.skip ? lattice_.data() : nullptr,
-                   margin.data(), occupied.data(), given(rgb, 3 * pixels, &unused[0]),
+    const auto next_pixel = DeviceArray<int>::zeros(stream_, 1);
+    const std::int64_t blocks =
+        std::min(tiles(camera), resident_blocks * stream_.multiprocessors());
+    stream_.launch(lrm_render, "lrm_render", blocks * decode_threads, decode_threads,
+                   sampler().planes, sampler().layers, record.data(),
+                   job.skip ? lattice_.data() : nullptr, margin.data(), occupied.data(),
+                   next_pixel.data(), given(rgb, 3 * pixels, &unused[0]),
                    given(alpha, pixels, &unused[1]), given(depth, pixels, &unused[2]));
   }
 
@@ -102,11 +133,10 @@ class GpuField {
     return unused->data();
   }
 
-  DeviceArray<float> uploaded(const std::vector<float>& values) const {
-    DeviceArray<float> copy(stream_, values.size());
-    if (!values.empty()) {
-      stream_.upload(values.data(), values.size() * sizeof(float), copy.data());
-    }
+  template <class T>
+  DeviceArray<T> uploaded(const std::vector<T>& values) const {
+    DeviceArray<T> copy(stream_, values.size());
+    if (!values.empty()) stream_.upload(values.data(), values.size() * sizeof(T), copy.data());
     return copy;
   }
 
@@ -117,8 +147,8 @@ class GpuField {
     constexpr std::int64_t nodes = 1LL * lattice_nodes * lattice_nodes * lattice_nodes;
     if (lattice_.empty()) {
       DeviceArray<float> lattice(stream_, nodes);
-      stream_.launch(lrm_lattice_nodes, "lrm_lattice_nodes", nodes, decode_threads, planes(),
-                     layers(), lattice_nodes, lattice.data());
+      stream_.launch(lrm_lattice_nodes, "lrm_lattice_nodes", nodes, decode_threads,
+                     sampler().planes, sampler().layers, lattice_nodes, lattice.data());
       lattice_ = std::move(lattice);
     }
     *margin = DeviceArray<float>(stream_, cells);
@@ -131,6 +161,8 @@ class GpuField {
   Frame frame_;
   DeviceArray<float> planes_;  // folded
   DeviceArray<float> layers_;
+  DeviceArray<unsigned short> rounded_planes_;  // none in float32
+  DeviceArray<unsigned> rounded_layers_;
   DeviceArray<ToNative> to_native_;
   DeviceArray<float> lattice_;  // made by the first render that skips
 };

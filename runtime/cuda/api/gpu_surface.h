@@ -89,8 +89,8 @@ class GpuExtraction {
   void seed() {
     const std::int64_t ticks = 1LL * record_.ticks * record_.ticks * record_.ticks;
     const DeviceArray<unsigned char> inside(stream_, size(ticks));
-    launch(lrm_surface_ticks, "lrm_surface_ticks", ticks, field_.planes(), field_.layers(),
-           job_.data(), inside.data());
+    launch(lrm_surface_ticks, "lrm_surface_ticks", ticks, field_.sampler().planes,
+           field_.sampler().layers, job_.data(), inside.data());
     launch(lrm_surface_seeds, "lrm_surface_seeds", blocks_, job_.data(), inside.data(),
            claimed_.data(), slot_of_block_.data(), block_of_slot_.data(), count_.data());
   }
@@ -106,8 +106,8 @@ class GpuExtraction {
       }
       const int fresh = count - done;
       launch(lrm_surface_values, "lrm_surface_values", 1LL * fresh * lrm_kernels::block_nodes,
-             field_.planes(), field_.layers(), job_.data(), block_of_slot_.data(), done, fresh,
-             values_.data());
+             field_.sampler().planes, field_.sampler().layers, job_.data(), block_of_slot_.data(),
+             done, fresh, values_.data());
       launch(lrm_surface_spread, "lrm_surface_spread", 6LL * fresh, job_.data(), values_.data(),
              done, fresh, claimed_.data(), slot_of_block_.data(), block_of_slot_.data(),
              count_.data());

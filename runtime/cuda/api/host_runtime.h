@@ -1,16 +1,21 @@
 // The part of the CUDA runtime that stream.h uses, on a CPU, beside host_shim.h: for tests of the C
-// entry points where there is no GPU. Every call is done when it returns. New memory is poisoned,
-// all of it is counted, and a limit makes allocations fail.
+// entry points where there is no GPU. Every call is done when it returns; which stream it was given
+// to is noted. New memory is poisoned, all of it is counted, and a limit makes allocations fail.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <string>
 
 #include "lrm.h"
 
 using cudaStream_t = CUstream_st*;
+using cudaEvent_t = cudaStream_t*;  // the stream that it was recorded on
+
+constexpr unsigned cudaEventDisableTiming = 2;
 
 enum cudaError_t {
   cudaSuccess = 0,
@@ -22,6 +27,7 @@ enum cudaError_t {
 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
 enum cudaMemoryType { cudaMemoryTypeUnregistered, cudaMemoryTypeHost, cudaMemoryTypeDevice };
+enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16 };
 struct cudaPointerAttributes {
   cudaMemoryType type;
   int device;
@@ -37,10 +43,17 @@ struct Memory {
 };
 inline Memory memory;
 
+// Lines of "what stream".
+inline std::string notes;
+inline void note(const char* what, cudaStream_t stream) {
+  notes += what + (" " + std::to_string(reinterpret_cast<std::uintptr_t>(stream))) + "\n";
+}
+
 }  // namespace lrm::host_runtime
 
-inline cudaError_t cudaMallocAsync(void** pointer, std::size_t size, cudaStream_t) {
+inline cudaError_t cudaMallocAsync(void** pointer, std::size_t size, cudaStream_t stream) {
   using namespace lrm::host_runtime;
+  note("malloc", stream);
   if (size > memory.limit || memory.used > memory.limit - size) return cudaErrorMemoryAllocation;
   const std::size_t whole = (size + alignment - 1) / alignment * alignment;
   *pointer = std::aligned_alloc(alignment, whole);
@@ -51,8 +64,9 @@ inline cudaError_t cudaMallocAsync(void** pointer, std::size_t size, cudaStream_
   return cudaSuccess;
 }
 
-inline cudaError_t cudaFreeAsync(void* pointer, cudaStream_t) {
+inline cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream) {
   using namespace lrm::host_runtime;
+  note("free", stream);
   const auto block = memory.blocks.find(static_cast<const char*>(pointer));
   if (block == memory.blocks.end()) return cudaErrorInvalidValue;
   memory.used -= block->second;
@@ -82,11 +96,33 @@ inline cudaError_t cudaMemsetAsync(void* to, int byte, std::size_t size, cudaStr
   return cudaSuccess;
 }
 
+inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = new cudaStream_t{};
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  *event = stream;
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  lrm::host_runtime::note("wait of", stream);
+  lrm::host_runtime::note("for", *event);
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline const char* cudaGetErrorName(cudaError_t) { return "cudaError"; }
 inline const char* cudaGetErrorString(cudaError_t) { return "an error"; }
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+  *value = 2;
+  return cudaSuccess;
+}
 inline cudaError_t cudaGetDevice(int* device) {
   *device = 0;
   return cudaSuccess;
@@ -100,6 +136,13 @@ inline __attribute__((visibility("default"), used)) void* lrm_host_runtime_alloc
 }
 inline __attribute__((visibility("default"), used)) void lrm_host_runtime_free(void* pointer) {
   cudaFreeAsync(pointer, nullptr);
+}
+// What was noted since the last call; until the next one.
+inline __attribute__((visibility("default"), used)) const char* lrm_host_runtime_notes(void) {
+  static std::string given;
+  given.swap(lrm::host_runtime::notes);
+  lrm::host_runtime::notes.clear();
+  return given.c_str();
 }
 inline __attribute__((visibility("default"), used)) size_t lrm_host_runtime_used(void) {
   return lrm::host_runtime::memory.used;

@@ -96,6 +96,14 @@ void lrm_cuda_field_destroy(lrm_cuda_field* field) {
   if (field != nullptr) destroy_on(field->field.stream().device(), field);
 }
 
+lrm_status lrm_cuda_field_set_stream(lrm_cuda_field* field, lrm_cuda_stream stream) {
+  return guarded([&] {
+    require_pointer(field, "field");
+    const Turn turn(field);
+    field->field.move_to(Stream(stream));
+  });
+}
+
 lrm_status lrm_cuda_field_query(lrm_cuda_field* field, const float* points, size_t point_count,
                                 float* density, float* rgb) {
   return guarded([&] {

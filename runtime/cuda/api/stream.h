@@ -74,6 +74,23 @@ class Stream {
   int device() const { return device_; }
   cudaStream_t handle() const { return handle_; }
 
+  int multiprocessors() const {
+    int count = 1;
+    check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device_),
+          "cudaDeviceGetAttribute");
+    return count;
+  }
+
+  // What this stream is given from now on comes after what `earlier` has been given.
+  void follow(const Stream& earlier) const {
+    cudaEvent_t event{};
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+    cudaError_t error = cudaEventRecord(event, earlier.handle_);
+    if (error == cudaSuccess) error = cudaStreamWaitEvent(handle_, event, 0);
+    cudaEventDestroy(event);  // once it has happened
+    check(error, "cudaStreamWaitEvent");
+  }
+
   void* allocate(std::size_t bytes) const {
     void* memory = nullptr;
     check(cudaMallocAsync(&memory, bytes, handle_), "cudaMallocAsync");
@@ -136,8 +153,8 @@ class Stream {
                            arguments, 0, handle_),
           name);
 #else
-    (void)name;
-    lrm_kernels::shim::launch(kernel, blocks, threads, false, arguments);
+    host_runtime::note(name, handle_);
+    lrm_kernels::shim::launch(kernel, blocks, threads, arguments);
 #endif
   }
 
@@ -168,6 +185,9 @@ class DeviceArray {
     stream.zero(array.data_, count * sizeof(T));
     return array;
   }
+
+  // It is freed in the order of another stream.
+  void free_on(const Stream& stream) { stream_ = stream.handle(); }
 
   T* data() const { return data_; }
   std::size_t count() const { return count_; }
