@@ -89,7 +89,7 @@ class Block {
     const float* sums = row(group.sums, point);
     for (int c = 0; c < channels; c += tile_channels) {
       const Vector a = load(sums + c), b = load(sums + c + 16);
-      store_tile(group, point, c, Activation::apply(a), Activation::apply(b));
+      store_tile(group, point, c, bounded(Activation::apply(a)), bounded(Activation::apply(b)));
       if (kSlope) {
         float* slope = slope_row(group, layer, point) + c;
         store(slope, Activation::slope(a));
@@ -151,8 +151,9 @@ class Block {
     if (decoded.rgb != nullptr) write_color(m_, raw, count, decoded.rgb);
   }
 
-  // -- backward: shares in the raw density, from the last hidden layer to the planes' channels
-  // ------
+  // -- backward -----------------------------------------------------------------------------------
+  // Shares in the raw density, from those of the last hidden layer to those of the planes'
+  // channels.
 
   // With one layer after the planes these are what it leaves for them.
   void density_shares(const Group& group, int point) const {

@@ -1,7 +1,7 @@
 // Matrix products by AMX with the precision of float32.
 //
 // A float32 is the sum of three bfloat16 (8 bits each), high + middle + low, and of the nine
-// products of two such sums the six larger ones are added up in float32; the others are below 2^-22
+// products of two such sums the six larger ones are added up in float32; the others are below 2^-21
 // of the whole. A network whose values cancel (activations of thousands, colours of one) shows any
 // less: with two parts and three products, densities were up to 5e-5 of the largest off.
 //
@@ -19,6 +19,8 @@
 #pragma once
 
 #include <immintrin.h>
+
+#include <cfloat>
 
 #include "decoder_kernel.h"
 #include "simd.h"
@@ -62,6 +64,10 @@ inline __m512i upper_halves(BitVector a, BitVector b) {
   return _mm512_mask_blend_epi16(0xaaaaaaaau, reinterpret_cast<__m512i>(a >> 16),
                                  reinterpret_cast<__m512i>(b));
 }
+
+// Infinity has no parts: without this a network that overflows would be NaN, for ReLU then 0, where
+// float32 is infinite. Activations have a lower bound; NaN stays.
+inline Vector bounded(Vector activated) { return minimum(splat(FLT_MAX), activated); }
 
 inline Vector upper_half(Vector x) { return reinterpret_cast<Vector>(bits_of(x) & 0xffff0000u); }
 
