@@ -20,8 +20,6 @@
 
 #include <immintrin.h>
 
-#include <cfloat>
-
 #include "decoder_kernel.h"
 #include "simd.h"
 
@@ -64,10 +62,6 @@ inline __m512i upper_halves(BitVector a, BitVector b) {
   return _mm512_mask_blend_epi16(0xaaaaaaaau, reinterpret_cast<__m512i>(a >> 16),
                                  reinterpret_cast<__m512i>(b));
 }
-
-// Infinity has no parts: without this a network that overflows would be NaN, for ReLU then 0, where
-// float32 is infinite. Activations have a lower bound; NaN stays.
-inline Vector bounded(Vector activated) { return minimum(splat(FLT_MAX), activated); }
 
 inline Vector upper_half(Vector x) { return reinterpret_cast<Vector>(bits_of(x) & 0xffff0000u); }
 
