@@ -117,7 +117,8 @@ class Scene:
         camera      None: Camera.orbit(), the view of the input picture.
         size        (width, height), pixels.
         background  sRGB in [0, 1]; None: the engine's.
-        exhaustive  evaluate every sample; without it a pixel differs by less than 1/255.
+        exhaustive  evaluate every sample; without it a pixel differs by less than 1/255,
+                    if nothing in the field is thinner than 1/64 of the box.
 
         Raises InvalidArgumentError, CancelledError, OutOfMemoryError.
         """

@@ -75,9 +75,13 @@ LRM_API const char *lrm_last_error(void);
 LRM_API int32_t lrm_version(void);
 
 /* The instruction set in use on this machine: "amx", "avx512", "avx2" or "portable", the best that it
-   has or a lower one that the environment variable LRM_INSTRUCTION_SET names. Static storage. Chosen
-   once; on Linux, this asks the system to let the process use AMX's tiles, and does without them if it
-   refuses (a thread's alternate signal stack may be too small for them, or a sandbox forbid it). */
+   has or a lower one that the environment variable LRM_INSTRUCTION_SET names. Static storage.
+
+   Chosen once, by the first call of this or of lrm_field_create. On Linux, where the processor has AMX,
+   that call asks the system to let the process use its tiles, and does without them if it refuses (a
+   thread's alternate signal stack may be too small for them, or a sandbox forbid it). Once granted,
+   the system refuses to every thread an alternate signal stack that has no room for the tiles (about
+   11 KiB). With LRM_INSTRUCTION_SET=avx512, or any other value but amx, it is not asked. */
 LRM_API const char *lrm_instruction_set(void);
 
 /* Called on the thread that made the long call, with `fraction` in [0, 1], never falling. Return
@@ -181,12 +185,19 @@ typedef struct lrm_render_options {
   float last_delta;    /* NEAR_FAR: length given to the last sample, native units; default 1e10 */
   float background[3]; /* sRGB; default white */
   int32_t exhaustive;  /* 1: evaluate every sample (the judge). 0, the default: skip empty space and
-                          stop opaque rays; a pixel then moves by less than 1/255 */
+                          stop opaque rays; a pixel then moves by less than 1/255, if nothing in the
+                          field is thinner than a cell, see below */
   lrm_progress_fn progress; /* may be NULL */
   void *user_data;
 } lrm_render_options;
 
 LRM_API void lrm_render_options_init(lrm_render_options *options);
+
+/* What is empty is estimated from samples on a lattice of 64 cells across the box, or as many as the
+   planes have texels, at most 128. Detail that is finer than a cell may be missed: thin sheets, and,
+   where the rays leave the box (NEAR_FAR), the half texel around it in which zero padding fades the
+   planes. On a shell that fades there, pixels were off by all of 1; of 279 renders of smooth random
+   fields all but two were within 1/255, those off by 3/255 and 1.4/255 in one pixel. */
 
 /* rgb    [height, width, 3] or NULL: composited over the background.
    alpha  [height, width] or NULL: opacity in [0, 1].

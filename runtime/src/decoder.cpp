@@ -4,9 +4,11 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "amx_permission.h"
 #include "field_semantics.h"
+#include "sizes.h"
 
 namespace lrm {
 namespace {
@@ -16,10 +18,6 @@ static_assert(LRM_DENSITY_EXP == density_exp && LRM_DENSITY_RELU == density_relu
                   LRM_ACTIVATION_SILU == activation_silu,
               "field_semantics.h numbers activations as lrm.h does");
 
-int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
-
-std::size_t as_size(int value) { return static_cast<std::size_t>(value); }
-
 #if defined(__x86_64__)
 bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
@@ -28,6 +26,7 @@ bool has_avx512() {
 }
 #endif
 
+// For tiles, asks the system to grant them.
 bool machine_runs(const Kernel& kernel) {
 #if defined(__x86_64__)
   if (&kernel == &amx_kernel) return has_avx512() && amx_permitted();
@@ -45,12 +44,15 @@ const Kernel* choose_kernel() {
       &amx_kernel, &avx512_kernel, &avx2_kernel,
 #endif
       &portable_kernel};
-  const char* wanted = std::getenv("LRM_INSTRUCTION_SET");
+  const char* variable = std::getenv("LRM_INSTRUCTION_SET");
+  const std::string_view wanted = variable != nullptr ? variable : "";
+  // A grant of tiles changes the process for good: whoever names anything else is not to get it.
+  const bool may_ask = wanted.empty() || wanted == "amx";
   const Kernel* best = nullptr;
   for (const Kernel* kernel : widest_first) {
-    if (!machine_runs(*kernel)) continue;
+    if ((kernel->wants_tiles && !may_ask) || !machine_runs(*kernel)) continue;
     if (best == nullptr) best = kernel;
-    if (wanted != nullptr && std::strcmp(wanted, kernel->name) == 0) return kernel;
+    if (wanted == kernel->name) return kernel;
   }
   return best;
 }

@@ -44,8 +44,8 @@ class Decoder {
   float constant_beyond_;
 };
 
-// "amx", "avx512", "avx2" or "portable": the best that this machine has, or, to test the others, a
-// lower one named by the environment variable LRM_INSTRUCTION_SET. Chosen once.
+// Chosen once, as lrm_instruction_set says: on Linux, this may ask for tiles, for the whole
+// process.
 const Kernel& kernel_in_use();
 
 }  // namespace lrm

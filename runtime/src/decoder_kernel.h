@@ -30,10 +30,11 @@ struct KernelTiles {
 };
 
 struct KernelLayer {
-  const float* panels;      // [ceil(outputs / kernel_rows), inputs, kernel_rows], zero padded
+  const float* bias;    // [outputs padded to tile_channels]
+  const float* panels;  // [ceil(outputs / kernel_rows), inputs, kernel_rows], zero padded
+  KernelTiles tiles;    // only if the kernel wants them: then there are no panels
+  // For gradients, of every layer but the last, whose first row is density_row.
   const float* transposed;  // [ceil(inputs / kernel_rows), outputs, kernel_rows], zero padded
-  const float* bias;        // [outputs padded to tile_channels]
-  KernelTiles tiles;        // only if the kernel wants them: then there are no panels
   KernelTiles transposed_tiles;
   int inputs;
   int outputs;

@@ -16,6 +16,17 @@ int group_stride(const KernelModel& m) {
   return (m.widest + tile_channels - 1) / tile_channels * tile_channels;
 }
 
+// Infinity has no parts: split, it would be NaN and in the next layer 0, where float32 is infinite.
+// As fast as a maximum. (SiLU would pay 4 % of a query for it; there an overflow gives NaN.)
+struct BoundedRelu : Relu {
+  static Vector apply(Vector x) {
+    // A digit for each class of x, from the last one on: NaN, signalling NaN, zero, one, -infinity,
+    // +infinity, negative, positive. 1 keeps it, 8 is zero, e the largest float.
+    const __m512i response = _mm512_set1_epi32(0x18e81888);
+    return _mm512_fixupimm_ps(x, x, response, 0);
+  }
+};
+
 // What a group of points keeps between the layers.
 struct Group {
   float* sums;         // [group_points, stride] before the activation
@@ -44,9 +55,9 @@ class Block {
     locate(m_, xyz, count, &corners_);
     const bool two = count > group_points || decoded.gradient != nullptr;
     if (decoded.gradient == nullptr) {
-      m_.silu ? forward<Silu, false>(two) : forward<Relu, false>(two);
+      m_.silu ? forward<Silu, false>(two) : forward<BoundedRelu, false>(two);
     } else {
-      m_.silu ? forward<Silu, true>(two) : forward<Relu, true>(two);
+      m_.silu ? forward<Silu, true>(two) : forward<BoundedRelu, true>(two);
     }
     write_values(count, decoded);
     if (decoded.gradient != nullptr) {
@@ -151,8 +162,9 @@ class Block {
     if (decoded.rgb != nullptr) write_color(m_, raw, count, decoded.rgb);
   }
 
-  // -- backward: shares in the raw density, from the last hidden layer to the planes' channels
-  // ------
+  // -- backward -----------------------------------------------------------------------------------
+  // Shares in the raw density, from those of the last hidden layer to those of the planes'
+  // channels.
 
   // With one layer after the planes these are what it leaves for them.
   void density_shares(const Group& group, int point) const {

@@ -1,7 +1,7 @@
 // Matrix products by AMX with the precision of float32.
 //
 // A float32 is the sum of three bfloat16 (8 bits each), high + middle + low, and of the nine
-// products of two such sums the six larger ones are added up in float32; the others are below 2^-22
+// products of two such sums the six larger ones are added up in float32; the others are below 2^-21
 // of the whole. A network whose values cancel (activations of thousands, colours of one) shows any
 // less: with two parts and three products, densities were up to 5e-5 of the largest off.
 //

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <utility>
+
+#include "sizes.h"
 
 namespace lrm {
 namespace {
-
-std::size_t as_size(int value) { return static_cast<std::size_t>(value); }
-
-int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 // A matrix [rows, columns] or its transpose.
 struct Matrix {
@@ -55,11 +54,12 @@ std::size_t tile_values(const KernelTiles& tiles) {
          as_size(tile_channels * tile_channels);
 }
 
-// The nearest bfloat16, ties away from zero, and what is missing.
+// The upper half of a float32, and what is missing. Cut, not rounded: parts of one sign cannot
+// cancel when a sum overflows.
 unsigned short split(float x, float* rest) {
   std::uint32_t bits;
   std::memcpy(&bits, &x, sizeof bits);
-  bits = (bits + 0x8000u) & 0xffff0000u;
+  bits &= 0xffff0000u;
   float high;
   std::memcpy(&high, &bits, sizeof high);
   *rest = x - high;
@@ -92,66 +92,83 @@ void write_tiles(const Matrix& m, const KernelTiles& tiles, unsigned short* valu
   }
 }
 
+// Calls add(layer, matrix) and add_transposed(layer, matrix) for what a kernel multiplies with.
+template <class Add, class AddTransposed>
+void for_matrices(const lrm_field_options& options, const float* const* weights, const Add& add,
+                  const AddTransposed& add_transposed) {
+  const int count = options.layer_count - 1;
+  for (int i = 0; i < count; ++i) {
+    const Matrix matrix = layer_matrix(options, weights, i + 1);
+    add(i, matrix);
+    if (i + 1 < count) add_transposed(i, matrix.transposed());
+  }
+}
+
 }  // namespace
 
 DecoderWeights::DecoderWeights(const lrm_field_options& options, const float* const* weights,
                                const float* const* biases, bool wants_tiles, KernelModel* model) {
-  const int count = options.layer_count - 1;
-  const auto padded_outputs = [&](int i) {
-    return round_up(options.layer_widths[i + 2], tile_channels);
-  };
-  // The density row.
-  std::size_t floats = as_size(round_up(options.layer_widths[count], tile_channels));
-  std::size_t tiles = 0;
-  for (int i = 0; i < count; ++i) {
-    const Matrix matrix = layer_matrix(options, weights, i + 1);
-    floats += as_size(padded_outputs(i));
-    if (wants_tiles) {
-      tiles += tile_values(tiles_of(matrix)) + tile_values(tiles_of(matrix.transposed()));
-    } else {
-      floats += panel_floats(matrix) + panel_floats(matrix.transposed());
-    }
+  model->layer_count = options.layer_count - 1;
+  for (int i = 0; i < model->layer_count; ++i) {
+    model->layers[i].inputs = options.layer_widths[i + 1];
+    model->layers[i].outputs = options.layer_widths[i + 2];
   }
-  floats_ = AlignedFloats(floats);
-  tiles_ = AlignedArray<unsigned short>(tiles);
-  float* next = floats_.data();
-  unsigned short* next_tiles = tiles_.data();
-  const auto add_tiles = [&](const Matrix& matrix) {
-    KernelTiles made = tiles_of(matrix);
-    write_tiles(matrix, made, next_tiles);
-    made.weights = next_tiles;
-    next_tiles += tile_values(made);
-    return made;
-  };
-  const auto add_panels = [&](const Matrix& matrix) {
-    float* panels = next;
-    write_panels(matrix, panels);
-    next += panel_floats(matrix);
-    return panels;
-  };
-  // What vectors read comes first: each begins at a cache line, whatever the layers' widths.
+  add_vectors(options, weights, biases, model);
+  wants_tiles ? add_tiles(options, weights, model) : add_panels(options, weights, model);
+}
+
+void DecoderWeights::add_vectors(const lrm_field_options& options, const float* const* weights,
+                                 const float* const* biases, KernelModel* model) {
+  const int count = model->layer_count;
+  const int row = options.layer_widths[count];
+  std::size_t floats = as_size(round_up(row, tile_channels));
   for (int i = 0; i < count; ++i) {
-    if (biases[i + 1] != nullptr) std::copy_n(biases[i + 1], options.layer_widths[i + 2], next);
-    model->layers[i].bias = next;
-    next += padded_outputs(i);
+    floats += as_size(round_up(model->layers[i].outputs, tile_channels));
   }
-  if (count > 0) std::copy_n(weights[count], options.layer_widths[count], next);
-  model->density_row = next;
-  next += round_up(options.layer_widths[count], tile_channels);
+  vectors_ = AlignedFloats(floats);
+  float* next = vectors_.data();
   for (int i = 0; i < count; ++i) {
-    const Matrix matrix = layer_matrix(options, weights, i + 1);
     KernelLayer& layer = model->layers[i];
-    layer.inputs = matrix.columns;
-    layer.outputs = matrix.rows;
-    if (wants_tiles) {
-      layer.tiles = add_tiles(matrix);
-      layer.transposed_tiles = add_tiles(matrix.transposed());
-    } else {
-      layer.panels = add_panels(matrix);
-      layer.transposed = add_panels(matrix.transposed());
-    }
+    if (biases[i + 1] != nullptr) std::copy_n(biases[i + 1], layer.outputs, next);
+    layer.bias = next;
+    next += round_up(layer.outputs, tile_channels);
   }
-  model->layer_count = count;
+  if (count > 0) std::copy_n(weights[count], row, next);
+  model->density_row = next;
+}
+
+void DecoderWeights::add_panels(const lrm_field_options& options, const float* const* weights,
+                                KernelModel* model) {
+  std::size_t floats = 0;
+  const auto count = [&](int, const Matrix& m) { floats += panel_floats(m); };
+  for_matrices(options, weights, count, count);
+  panels_ = AlignedFloats(floats);
+  float* next = panels_.data();
+  const auto write = [&](const Matrix& m) {
+    write_panels(m, next);
+    return std::exchange(next, next + panel_floats(m));
+  };
+  for_matrices(
+      options, weights, [&](int i, const Matrix& m) { model->layers[i].panels = write(m); },
+      [&](int i, const Matrix& m) { model->layers[i].transposed = write(m); });
+}
+
+void DecoderWeights::add_tiles(const lrm_field_options& options, const float* const* weights,
+                               KernelModel* model) {
+  std::size_t values = 0;
+  const auto count = [&](int, const Matrix& m) { values += tile_values(tiles_of(m)); };
+  for_matrices(options, weights, count, count);
+  tiles_ = AlignedArray<unsigned short>(values);
+  unsigned short* next = tiles_.data();
+  const auto write = [&](const Matrix& m) {
+    KernelTiles tiles = tiles_of(m);
+    write_tiles(m, tiles, next);
+    tiles.weights = std::exchange(next, next + tile_values(tiles));
+    return tiles;
+  };
+  for_matrices(
+      options, weights, [&](int i, const Matrix& m) { model->layers[i].tiles = write(m); },
+      [&](int i, const Matrix& m) { model->layers[i].transposed_tiles = write(m); });
 }
 
 }  // namespace lrm

@@ -16,7 +16,14 @@ class DecoderWeights {
                  const float* const* biases, bool wants_tiles, KernelModel* model);
 
  private:
-  AlignedFloats floats_;
+  void add_vectors(const lrm_field_options& options, const float* const* weights,
+                   const float* const* biases, KernelModel* model);
+  void add_panels(const lrm_field_options& options, const float* const* weights,
+                  KernelModel* model);
+  void add_tiles(const lrm_field_options& options, const float* const* weights, KernelModel* model);
+
+  AlignedFloats vectors_;  // biases and density_row, each from a cache line on
+  AlignedFloats panels_;
   AlignedArray<unsigned short> tiles_;
 };
 

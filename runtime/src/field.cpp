@@ -108,4 +108,16 @@ const Lattice& Field::lattice(const Progress& progress) const {
   return *lattice_;
 }
 
+std::shared_ptr<const Occupancy> Field::occupancy(float raw_limit, const Progress& progress) const {
+  const Lattice& whole = lattice(progress);
+  {
+    const std::lock_guard<std::mutex> lock(lattice_mutex_);
+    if (occupancy_ && occupancy_->raw_limit() == raw_limit) return occupancy_;
+  }
+  const auto made = std::make_shared<const Occupancy>(whole, raw_limit);
+  const std::lock_guard<std::mutex> lock(lattice_mutex_);
+  occupancy_ = made;
+  return made;
+}
+
 }  // namespace lrm

@@ -11,6 +11,7 @@
 #include "frame.h"
 #include "lattice.h"
 #include "lrm.h"
+#include "occupancy.h"
 #include "progress.h"
 
 namespace lrm {
@@ -51,6 +52,10 @@ class Field {
   // is being made; a cancelled attempt leaves nothing behind.
   const Lattice& lattice(const Progress& progress = {}) const;
 
+  // Where its raw density may be above a limit. The last one is kept: views in a row ask for the
+  // same. It refers to the field's lattice.
+  std::shared_ptr<const Occupancy> occupancy(float raw_limit, const Progress& progress = {}) const;
+
  private:
   Frame frame_;
   float radius_;
@@ -59,6 +64,7 @@ class Field {
   Decoder decoder_;
   mutable std::mutex lattice_mutex_;
   mutable std::unique_ptr<const Lattice> lattice_;
+  mutable std::shared_ptr<const Occupancy> occupancy_;
 };
 
 }  // namespace lrm

@@ -9,7 +9,8 @@ namespace lrm {
 
 // Raw density (before bias and activation) at nodes -extent + i * spacing on each axis, node
 // index (x * nodes + y) * nodes + z, cell index (x * cells + y) * cells + z. Cells that may or may
-// not be empty, by what their corners show, are looked at again at twice the resolution.
+// not be empty, by what their corners show, get a sample at the centre; those that it leaves in
+// doubt are looked at again at twice the resolution.
 //
 // extent is a little more than the box's half side: beyond it the field no longer changes along
 // that axis (zero padding), so that clamping a position to the lattice covers all of space.
@@ -20,8 +21,9 @@ struct Lattice {
   std::vector<float> raw;      // [nodes, nodes, nodes]
   std::vector<float> margin;   // [cells, cells, cells] how far off interpolation may be, estimated
   std::vector<float> highest;  // [cells, cells, cells] largest corner
-  std::vector<float> bound;    // [cells, cells, cells] that, and how far values may bulge above it:
-                               // only where they are concave, unlike what `margin` allows for
+  std::vector<float> bound;    // [cells, cells, cells] that or, if known, the centre, and how far
+                               // values may bulge above: only where they are concave, unlike what
+                               // `margin` allows for
   std::vector<std::int32_t> block;  // [cells, cells, cells] the refined cell's place, or -1
   std::vector<float> octant_bound;  // [blocks, 2, 2, 2] the same for each octant
 

@@ -13,8 +13,10 @@ namespace {
 // Lattices of more cells than this are fine enough, and too many to look at twice.
 constexpr int most_cells = 64;
 
-// A density that makes less than this opaque over the box's diagonal is never asked for.
-constexpr double least_opacity = 1.0 / 1024;
+// Renders usually ask for the density that makes this opaque over the box's diagonal. One that asks
+// for less (a long NEAR_FAR range, unit steps in a small box) finds more cells in doubt than are
+// settled here: it skips less, not wrongly.
+constexpr double usual_opacity = 1.0 / 1024;
 
 // As lattice_margin_per_curvature; here, where nodes miss less, three times the estimate. On a
 // fitted field of TripoSR's size, from six sides, two times left a pixel that was off by 1.9/255,
@@ -114,10 +116,10 @@ void append_octants(const std::array<float, 27>& nodes, std::vector<float>* boun
   }
 }
 
-// The least limit that a render of this field may ask about.
-float least_limit(const Field& field) {
+// The limit for which the lattice is refined.
+float usual_limit(const Field& field) {
   const double diagonal = 2.0 * 1.7320508075688772 * static_cast<double>(field.half_extent());
-  return field.decoder().raw_for_density(static_cast<float>(least_opacity / diagonal));
+  return field.decoder().raw_for_density(static_cast<float>(usual_opacity / diagonal));
 }
 
 // Cells that may or may not be empty: the bound is above the limit, no corner is.
@@ -183,7 +185,7 @@ std::vector<std::size_t> probe_centres(const Field& field, Lattice& lattice, flo
 void refine_lattice(const Field& field, Lattice& lattice, const Progress& progress) {
   lattice.block.assign(lattice.bound.size(), -1);
   if (lattice.cells > most_cells) return;
-  const float limit = least_limit(field);
+  const float limit = usual_limit(field);
   const std::vector<std::size_t> doubtful =
       probe_centres(field, lattice, limit, progress.part(0.0f, 0.3f));
   const auto n = static_cast<std::size_t>(lattice.cells);

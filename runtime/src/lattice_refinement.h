@@ -8,7 +8,8 @@ namespace lrm {
 class Field;
 class Progress;
 
-// Fills lattice.block and lattice.octant_bound from its other members.
+// Lowers lattice.bound where a cell's centre tells enough; fills lattice.block and
+// lattice.octant_bound for the cells that stay in doubt.
 void refine_lattice(const Field& field, Lattice& lattice, const Progress& progress);
 
 }  // namespace lrm

@@ -15,6 +15,7 @@ class Occupancy {
   Occupancy(const Lattice& lattice, float raw_limit);
 
   const Lattice& lattice() const { return lattice_; }
+  float raw_limit() const { return raw_limit_; }
 
   // 0: density may be above the limit at this position, in cells from the lattice's corner.
   // n > 0: it is not, nor anywhere less than n - 1 cells away along each axis.

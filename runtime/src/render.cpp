@@ -27,12 +27,11 @@ bool lattice_pays(const Picture& picture, int sample_count, const Field& field) 
   return static_cast<double>(picture.width) * picture.height * sample_count > nodes;
 }
 
-std::unique_ptr<const Occupancy> find_occupancy(const Field& field,
+std::shared_ptr<const Occupancy> find_occupancy(const Field& field,
                                                 const RaySampling<double>& samples,
                                                 const Progress& progress) {
   const auto limit = static_cast<float>(skipped_opacity / samples.longest());
-  return std::make_unique<const Occupancy>(field.lattice(progress),
-                                           field.decoder().raw_for_density(limit));
+  return field.occupancy(field.decoder().raw_for_density(limit), progress);
 }
 
 }  // namespace
@@ -45,7 +44,7 @@ void render(const Field& field, const lrm_camera& camera, const lrm_render_optio
   const CameraRays rays(camera, field.frame());
   const RaySampling<double> samples =
       ray_sampling(options, static_cast<double>(field.half_extent()), field.frame().scale);
-  std::unique_ptr<const Occupancy> occupancy;
+  std::shared_ptr<const Occupancy> occupancy;
   if (options.exhaustive == 0 && lattice_pays(picture, samples.count, field)) {
     // About the share that the lattice has in a first render of ordinary size.
     occupancy = find_occupancy(field, samples, progress.part(0.0f, 0.3f));

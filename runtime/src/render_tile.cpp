@@ -132,6 +132,7 @@ class Tile {
     if (reach < 2) return reach;
     const float samples = static_cast<float>(reach - 1) * active.samples_per_cell;
     const int empty = 1 + static_cast<int>(std::min(samples, static_cast<float>(left)));
+    // The last sample may count wherever it lies: it is not jumped over.
     return std::min(empty, scene_.samples.always_counts(k + left - 1) ? left - 1 : left);
   }
 

@@ -1,7 +1,8 @@
 """`python -m tests.runtime.query_once FOLDER [small-signal-stack]`: a process of its own, without PyTorch.
 
 Of every FOLDER/*.in.npz (spec as JSON, planes, weight0.., bias0.., points, threshold) makes *.out.npz:
-density and rgb at the points, vertices and normals of a mesh, and the instruction set in use.
+density and rgb at the points, vertices and normals of a mesh unless the threshold is 0, the
+instruction set in use, and whether the process may use tile registers before and after.
 
 small-signal-stack: with an alternate signal stack that has no room for tile registers, for which
 Linux refuses them to the process.
@@ -9,6 +10,7 @@ Linux refuses them to the process.
 
 import ctypes
 import json
+import platform
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +33,18 @@ def take_small_signal_stack() -> ctypes.Array:
     return memory
 
 
+def tiles_permitted() -> bool:
+    """What Linux says that this process may use."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return False
+    permitted = ctypes.c_uint64()
+    arch_prctl, get_permission, tile_data = 158, 0x1022, 18
+    failed = ctypes.CDLL(None).syscall(arch_prctl, get_permission, ctypes.byref(permitted))
+    return not failed and bool(permitted.value >> tile_data & 1)
+
+
 def answer(source: Path) -> None:
+    before = tiles_permitted()
     from tests.runtime import liblrm
 
     # Arrays of the test's own making; pickles are refused.
@@ -42,11 +55,14 @@ def answer(source: Path) -> None:
     weights, biases = ([given[f"{kind}{i}"] for i in layers] for kind in ("weight", "bias"))
     field = liblrm.Field(spec, given["planes"], weights, biases)
     density, rgb = field.query(given["points"])
-    mesh = field.mesh(resolution=RESOLUTION, threshold=float(given["threshold"]))
+    arrays = {"density": density, "rgb": rgb}
+    if given["threshold"] > 0:
+        mesh = field.mesh(resolution=RESOLUTION, threshold=float(given["threshold"]))
+        arrays |= {"vertices": mesh.vertices, "normals": mesh.normals}
     np.savez(
         source.with_name(source.name.replace(".in.", ".out.")),
         instruction_set=liblrm.lib.lrm_instruction_set().decode(),
-        density=density, rgb=rgb, vertices=mesh.vertices, normals=mesh.normals,
+        tiles_before=before, tiles_after=tiles_permitted(), **arrays,
     )  # fmt: skip
 
 

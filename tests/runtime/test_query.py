@@ -45,7 +45,7 @@ def test_smallest_planes(size):
     assert_parity(fields.random_field(fields.TRIPOSR, size), twins.points_around_the_box(300, 0.87))
 
 
-@pytest.mark.parametrize("count", [1, 2, 11, 12, 24, 47, 48, 49, 97])
+@pytest.mark.parametrize("count", [1, 2, 11, 12, 24, 32, 33, 47, 48, 49, 64, 65, 97])
 def test_a_point_does_not_depend_on_its_neighbours(count):
     field = fields.random_field(fields.TRIPOSR, (16, 16)).native()
     points = twins.points_around_the_box(97, 0.87)

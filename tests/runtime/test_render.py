@@ -196,8 +196,12 @@ def test_depth_and_silhouette_of_a_ball():
 
 # Fast against exhaustive --------------------------------------------------------------------------
 
+COARSE_NODES = 65**3  # of the lattice, if no plane has more than 64 texels a side: all fields here
+
 
 def assert_fast_is_close(field: liblrm.Field, camera: liblrm.Camera, **settings) -> None:
+    # A picture with fewer samples than the lattice has nodes makes none: it would be the exhaustive one.
+    assert camera.width * camera.height * settings.get("sample_count", 128) > COARSE_NODES
     fast, slow = both(field, camera, **settings)
     assert np.abs(fast[0] - slow[0]).max() < PIXEL_STEP
     assert np.abs(fast[1] - slow[1]).max() < PIXEL_STEP
@@ -239,6 +243,48 @@ def test_thin_shell(cells, radius):
     field = fields.shell_field(radius, cells / 32).native()
     for azimuth in (0.0, 33.0):
         assert_fast_is_close(field, view(azimuth, size=(96, 96)), sample_count=256)
+
+
+def along_minus_z(x: float, y: float, z: float, size=(65, 65)) -> liblrm.Camera:
+    """The middle column's and row's rays have direction components that are exactly 0."""
+    matrix = np.eye(4)
+    matrix[:3, 3] = x, y, z
+    return liblrm.make_camera(matrix, 1.2 * size[0], size)
+
+
+@pytest.mark.parametrize("settings", CLOSE_SETTINGS.values(), ids=CLOSE_SETTINGS)
+def test_rays_along_the_axes_jump_right(settings):
+    field = fields.random_field(fields.OUTLINE, (16, 16)).native()
+    for place in [(0, 0, 3), (1, 0, 3), (0.25, -1, 2.5), (0, 0, 1)]:
+        assert_fast_is_close(field, along_minus_z(*place), **settings)
+    assert_fast_is_close(fields.ball_field().native(), along_minus_z(0, 0, 3), **settings)
+
+
+@pytest.mark.parametrize("distance", [1e-3, 0.4, 0.9])
+def test_a_camera_inside_the_box_jumps_right(distance):
+    camera = view(200, -10, distance=distance, fov=90)
+    settings = NEAR_FAR | {"sample_count": 128, "near_distance": 0.0, "far_distance": 3.0}
+    for field in (fields.ball_field(), fields.random_field(fields.OUTLINE, (16, 16))):
+        native = field.native()
+        assert_fast_is_close(native, camera)
+        assert_fast_is_close(native, camera, **settings)
+
+
+def test_nothing_is_seen_outside_an_empty_outside():
+    """Rays that pass close by the faces, and samples on both sides of them."""
+    field = fields.random_field(fields.OPENLRM, (40, 40), seed=5).native()
+    for place in [(0, 0, 2.5), (0.99, 0, 2.5), (1.01, 0.3, 2.5)]:
+        camera = along_minus_z(*place)
+        assert_fast_is_close(field, camera, **CLOSE_SETTINGS["near_far"])
+        assert_fast_is_close(field, camera)
+
+
+def test_two_settings_in_turn_do_not_mix():
+    """What is empty for one ray length may not be for another."""
+    field, camera = fields.golden_triposr()[0].native(), view(distance=1.9, size=(96, 96))
+    for _ in range(2):
+        for settings in (CLOSE_SETTINGS["length"], CLOSE_SETTINGS["unit"]):
+            assert_fast_is_close(field, camera, **settings)
 
 
 @pytest.mark.parametrize(("azimuth", "elevation"), [(75, -35), (165, 5), (345, -70)])
