@@ -22,6 +22,7 @@ from models.training.samples import input_view
 
 POWERS = (1.0, 1.5, 2.0, 3.0, 4.0)
 THRESHOLDS = (0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+NEARLY = 0.01  # of IoU; a field that is not steepened says nothing about its threshold, and is seldom better
 OBJECTS, VIEWS = 32, 4
 SIDE = 96  # pixels; renders of 192 are averaged down in pairs
 SPEC = RenderSpec(samples=64)
@@ -37,7 +38,7 @@ class Choice:
 
 @torch.no_grad()
 def choices(model: nn.Module, source: Source) -> list[Choice]:
-    """Every pair, the best silhouettes first, then the best PSNR.
+    """Every pair, the best first: of those whose silhouettes are nearly the best, the best PSNR; then by IoU.
 
     The model sees the first view of OBJECTS of the source.
     """
@@ -53,7 +54,8 @@ def choices(model: nn.Module, source: Source) -> list[Choice]:
         for i, power in enumerate(POWERS)
         for j, threshold in enumerate(THRESHOLDS)
     ]
-    return sorted(found, key=lambda choice: (-choice.iou, -choice.psnr))
+    enough = max(choice.iou for choice in found) - NEARLY
+    return sorted(found, key=lambda c: (-c.psnr, 0.0) if c.iou >= enough else (0.0, -c.iou))
 
 
 def _judge(model: nn.Module, obj: PicturedObject) -> list[list[list[tuple[float, float]]]]:
