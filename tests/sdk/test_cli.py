@@ -99,7 +99,7 @@ def test_verify_passes_and_fails(engine_folder, tmp_path, capsys):
     _rehash(darker)
     assert run("verify", darker) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "FAILED" and "density" in lines[2]
+    assert lines[-1] == "FAILED" and lines[3].startswith("density, relative error")
 
 
 def _rehash(folder: Path) -> None:
