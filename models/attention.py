@@ -25,7 +25,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
 def explicit_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Two matrix products and a softmax. q [B, h, N, d]; k, v [B, h, M, d] -> [B, h, N, d].
 
-    PyTorch's fused one is slower to differentiate in bfloat16 on a CPU: lrm-tiny's step takes twice as long.
+    PyTorch's fused one is slow to differentiate in bfloat16 on a CPU: forward and backward pass of a network
+    of 7 million parameters took 512 ms with it, 266 ms with this (one core with AMX).
     """
     return ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).softmax(-1) @ v
 

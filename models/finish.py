@@ -65,7 +65,8 @@ def main() -> None:
     )
     args = parser.parse_args()
     model = models.load(args.source)
-    power, threshold = args.power, args.threshold or model.config.mesh_threshold
+    power = args.power
+    threshold = model.config.mesh_threshold if args.threshold is None else args.threshold
     if args.choose is not None:
         power, threshold = choose(model.eval(), args.choose)
     steepen(model, power, threshold)

@@ -11,18 +11,10 @@ import pytest
 from models.field import FieldSpec
 from tests.cuda.fields import both
 from tests.runtime import fields
+from tests.runtime.twins import points_around_the_box
 
 # Of the largest density; 1 for colours. Measured: 2e-6 to 4e-6, as the CPU stage against float64.
 TOLERANCE = 1e-5
-
-
-def points_around_the_box(count: int, radius: float, seed: int = 1) -> np.ndarray:
-    """Inside, on faces, just outside and far away."""
-    rng = np.random.default_rng(seed)
-    points = rng.uniform(-1.2, 1.2, (count, 3))
-    points[: count // 4] = np.clip(points[: count // 4] * 2, -1, 1)
-    points[-3:] = [[1e30, 0, 0], [-50, 50, -1e9], [0, 0, 0]]
-    return (points * radius).astype(np.float32)
 
 
 def assert_parity(field: fields.Parameters, points: np.ndarray, **overrides) -> None:

@@ -32,6 +32,9 @@ def test_density_is_raised_to_the_power_around_the_threshold(tmp_path, monkeypat
     assert made.config.mesh_threshold == 0.5
     before, after = density(model), density(made)
     assert torch.allclose(after, 0.5 * (before / 0.5) ** 3, rtol=0.05)  # float16 weights
+    monkeypatch.setattr(sys, "argv", ["finish", *words[:-1], "0"])
+    with pytest.raises(ValueError, match="expected above 0"):
+        finish.main()
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("run", "out")]
     assert sizes[1] < 0.6 * sizes[0]
 
