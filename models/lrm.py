@@ -11,17 +11,21 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import asdict, dataclass
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.attention import Attention
 from models.blocks import CrossAttention, DecoderBlock, Mlp, camera_embedder, upsample_tokens
 from models.conventions import Conventions
+from models.efficientnet import BLOCKS, EfficientNetLite0
 from models.field import FieldDecoder, FieldSpec, Triplane
 from models.lift import DetailLift, TokenLift
 from models.normalize import ImageNormalize
 from models.positions import triplane_code
 from models.render import RenderSpec
 from models.vit import ViT, ViTConfig
+
+FEATURE_BLOCK, FEATURE_STRIDE = 10, 16  # the last block of EfficientNet-Lite0 at a sixteenth of the side
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class LRMConfig:
     upsample: int = 4  # kernel and stride of the transposed convolution
     plane_channels: int = 24
     lift: bool = False  # patch tokens are also added to the triplane tokens at their place
+    pretrained: bool = False  # ImageNet features are added to the patches (models/efficientnet.py)
     detail_width: int = 0  # > 0: so are convolutional features of this width to the planes
     camera_width: int = 0  # > 0: the decoder is modulated by an embedded source camera
     field: FieldSpec = dataclasses.field(default_factory=FieldSpec)
@@ -72,6 +77,7 @@ class LRM(nn.Module):
         self.config = config
         self.normalize = ImageNormalize()
         self.encoder = ViT(config.encoder)
+        self.features = PatchFeatures(config.encoder) if config.pretrained else None
         code = triplane_code(config.field.axes, config.plane_tokens, config.width)
         self.tokens = nn.Parameter(code[None])
         self.camera_embed = camera_embedder(config.camera_width) if config.camera_width else None
@@ -88,8 +94,9 @@ class LRM(nn.Module):
             need = "no camera" if self.camera_embed is None else "a camera [B, 16]"
             raise ValueError(f"camera: this configuration takes {need}")
         condition = None if self.camera_embed is None else self.camera_embed(camera)
+        features = None if self.features is None else self.features(image)
         image = self.normalize(image)
-        context = self.encoder(image)
+        context = self.encoder(image, features)
         x = self.tokens.expand(image.shape[0], -1, -1)
         if self.lift is not None:
             x = x + self.lift(context[:, 1:])
@@ -104,6 +111,25 @@ class LRM(nn.Module):
 
     def field(self, planes: Tensor) -> Triplane:
         return Triplane(planes, self.decoder)
+
+
+class PatchFeatures(nn.Module):
+    """image [B, 3, S, S], sRGB in [0, 1] -> one row per patch [B, (S / patch)^2, width].
+
+    The picture is enlarged until the network's stride is one patch.
+    """
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.patch_size = config.patch_size
+        self.network = EfficientNetLite0((FEATURE_BLOCK,))
+        self.proj = nn.Linear(BLOCKS[FEATURE_BLOCK].out, config.width)
+
+    def forward(self, image: Tensor) -> Tensor:
+        side = image.shape[-1] // self.patch_size * FEATURE_STRIDE
+        large = F.interpolate(image, size=(side, side), mode="bilinear", align_corners=False)
+        (features,) = self.network(large)
+        return self.proj(features.flatten(2).transpose(1, 2))
 
 
 def _decoder_block(config: LRMConfig) -> DecoderBlock:

@@ -16,6 +16,7 @@ from torch import nn
 import models
 from models import checkpoint, families
 from models.data.procedural.source import ProceduralObjects
+from models.efficientnet import EfficientNetLite0
 from models.training.batches import Batches, Share
 from models.training.config import TrainConfig, read_config
 from models.training.journal import Journal
@@ -24,6 +25,7 @@ from models.training.pictures import save_grid
 from models.training.processes import choose_device, process_group, synchronised
 from models.training.samples import Sample
 from models.training.state import TrainState
+from models.training.validation import validate
 
 PROCEDURAL_SIZE = 128  # pixels, where there are no packed pictures to agree with
 
@@ -40,7 +42,7 @@ def train(
     state: TrainState, batches: Batches, journal: Journal | None, grids: dict[str, Source], out: Path
 ) -> None:
     """To the end of the run. The process with the journal also saves: `state.pt` to go on from,
-    `checkpoint/` with the averaged weights, and a picture NAME.png per source in `grids`."""
+    `checkpoint/` with the averaged weights, and a picture NAME.png and losses per source in `grids`."""
     config = state.config
     for step_batches in batches.steps(state.step):
         terms = train_step(state, step_batches, batches.share)
@@ -53,8 +55,24 @@ def train(
             state.save(out / "state.pt")
             checkpoint.save(state.average, out / "checkpoint")
         if state.step % config.picture_every == 0:
-            for name, source in grids.items():
-                save_grid(state.average, source, out / f"{name}.png")
+            look_at(state, grids, journal, out)
+
+
+def look_at(state: TrainState, grids: dict[str, Source], journal: Journal, out: Path) -> None:
+    """Pictures of what the averaged network makes of each source, and its losses there."""
+    losses = {}
+    for name, source in grids.items():
+        save_grid(state.average, source, out / f"{name}.png")
+        found = validate(state.average, state.config, source)
+        losses |= {f"{name}.{term}": value for term, value in found.items()}
+    journal.write(state.step, losses)
+
+
+def load_pretrained(model: nn.Module) -> None:
+    """Of the parts that do not learn."""
+    for part in model.modules():
+        if isinstance(part, EfficientNetLite0):
+            part.load_pretrained()
 
 
 def make_state(
@@ -63,7 +81,9 @@ def make_state(
     """A fresh state, from random weights or those of a checkpoint folder."""
     torch.manual_seed(config.seed)
     model = families.build(network)
-    if init is not None:
+    if init is None:
+        load_pretrained(model)
+    else:
         model.load_state_dict(models.load(init).state_dict())
     return TrainState(model.to(device), config, lambda objective: synchronised(objective, share))
 
@@ -72,20 +92,23 @@ def make_batches(
     config: TrainConfig, data: Path | None, model: nn.Module, device: torch.device, share: Share, workers: int
 ) -> tuple[Batches, dict[str, Source]]:
     """What the run draws from, and the sources whose reconstructions are pictured."""
-    packed = None if data is None else PackedRenders(data / "train")
-    size = PROCEDURAL_SIZE if packed is None else packed.object(0).images.shape[1]
+    home = "cpu" if workers else device
+    packed = None if data is None else PackedRenders(data / "train", home)
+    size = PROCEDURAL_SIZE if packed is None else packed.side
     made = ProceduralObjects(config.seed, size=size, device=device) if config.procedural else None
     picture = (model.config.image_size, model.config.foreground_ratio)
     batches = Batches(packed, made, config, picture, share=share, workers=workers, device=device)
     grids: dict[str, Source] = {"train": made if packed is None else packed}
     if data is not None and (data / "heldout").is_dir():
-        grids["heldout"] = PackedRenders(data / "heldout")
+        grids["heldout"] = PackedRenders(data / "heldout", home)
     return batches, grids
 
 
 def run(options: argparse.Namespace) -> None:
     network, config = read_config(options.config)
     device = choose_device(options.device)
+    if config.precision != "float32":
+        torch.set_float32_matmul_precision("high")  # field and losses: TF32 where there is such a thing
     with process_group(device) as share, contextlib.ExitStack() as stack:
         state = make_state(network, config, options.init, device, share)
         batches, grids = make_batches(config, options.data, state.model, device, share, options.workers)
@@ -108,7 +131,12 @@ def main() -> None:
     parser.add_argument("--init", type=Path, help="checkpoint folder: begin with its weights")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1; default: a GPU if there is one")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        help="processes that prepare batches on the CPU;\n0: the training device, which keeps the pictures",
+    )
     parser.add_argument("--tensorboard", action="store_true", help="also write RUN/tensorboard")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

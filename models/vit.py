@@ -76,7 +76,8 @@ class ViT(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, eps=config.norm_eps)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, features: Tensor | None = None) -> Tensor:
+        """features [B, (S / patch)^2, width], upper row first, are added to the patches."""
         height, width = image.shape[-2:]
         patch = self.config.patch_size
         if height % patch or width % patch:
@@ -84,6 +85,8 @@ class ViT(nn.Module):
         x = self.patch_embed(image)  # [B, D, h, w]
         rows, columns = x.shape[-2:]
         x = x.flatten(2).transpose(1, 2)  # [B, h w, D]
+        if features is not None:
+            x = x + features
         x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1)
         x = x + self.positions((rows, columns))
         if self.register_tokens is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -21,31 +22,45 @@ SOLID_ALPHA = 252  # of 255: pixels less covered than this have no trustworthy d
 
 
 def pack(folders: list[Path], out: Path) -> None:
-    """Complete or absent: written beside `out`, then renamed."""
+    """Of Blender-layout folders. Raises ValueError where their views are not alike."""
+    write_split([folder.name for folder in folders], map(read_object, folders), out)
+
+
+def write_split(names: list[str], objects: Iterable[Views], out: Path) -> None:
+    """Complete or absent: written beside `out`, then renamed. Raises ValueError if views differ in shape."""
     stage = out.with_name(out.name + ".part")
     shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir(parents=True)
-    first = read_object(folders[0])
-    shape = (len(folders), *first.rgba.shape)
-    images = np.lib.format.open_memmap(stage / "images.npy", "w+", np.uint8, shape)
-    depth = np.lib.format.open_memmap(stage / "depth.npy", "w+", np.float16, shape[:-1])
-    surface = np.lib.format.open_memmap(stage / "surface.npy", "w+", np.float16, (len(folders), POINTS, 3))
-    colors = np.lib.format.open_memmap(stage / "colors.npy", "w+", np.uint8, (len(folders), POINTS, 3))
+    arrays: dict[str, np.memmap] = {}
     matrices, focal = [], []
-    for index, folder in enumerate(folders):
-        views = read_object(folder)
-        if views.rgba.shape != shape[1:]:
-            raise ValueError(f"{folder}: expected views {shape[1:]}, got {views.rgba.shape}")
-        images[index], depth[index] = views.rgba, views.depth
+    for index, (name, views) in enumerate(zip(names, objects, strict=True)):
+        arrays = arrays or _make_arrays(stage, len(names), views.rgba.shape)
+        if views.rgba.shape != arrays["images"].shape[1:]:
+            expected = arrays["images"].shape[1:]
+            raise ValueError(f"{name}: expected views {expected}, got {views.rgba.shape}")
+        arrays["images"][index], arrays["depth"][index] = views.rgba, views.depth
         matrices.append(views.camera_to_world)
         focal.append(views.focal)
-        surface[index], colors[index] = visible_points(views, np.random.default_rng(index))
-    for array in (images, depth, surface, colors):
+        points = visible_points(views, np.random.default_rng(index))
+        arrays["surface"][index], arrays["colors"][index] = points
+    for array in arrays.values():
         array.flush()
     np.savez(stage / "cameras.npz", c2w=np.stack(matrices), focal_px=np.stack(focal))
-    (stage / "names.json").write_text(json.dumps([f.name for f in folders]))
+    (stage / "names.json").write_text(json.dumps(names))
     shutil.rmtree(out, ignore_errors=True)
     stage.rename(out)
+
+
+def _make_arrays(folder: Path, objects: int, views: tuple[int, ...]) -> dict[str, np.memmap]:
+    """views: the shape of an object's pictures."""
+    kinds = {
+        "images": (np.uint8, views), "depth": (np.float16, views[:-1]),
+        "surface": (np.float16, (POINTS, 3)), "colors": (np.uint8, (POINTS, 3)),
+    }  # fmt: skip
+    return {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, (objects, *shape))
+        for name, (kind, shape) in kinds.items()
+    }
 
 
 def visible_points(views: Views, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -25,7 +25,7 @@ def evaluate_object(
 ) -> tuple[dict[str, dict[str, float]], list[np.ndarray]]:
     """Measures per method, and the object's row of the sheet."""
     frame = frame_of_input(obj, ratio)
-    truths = [target_picture(obj, view, frame.scale) for view in targets]
+    truths = [target_picture(obj, view, float(frame.scale)) for view in targets]
     poses = frame.cameras(torch.from_numpy(obj.views.camera_to_world)).numpy()
     surface = frame.points(torch.from_numpy(obj.surface)).numpy()
     measures, row = {}, [_over_white(obj.views.rgba[0])] + [t.rgb for t in truths[:SHEET_VIEWS]]

@@ -18,7 +18,8 @@ from lrm_sdk import Camera, EmptySurfaceError, Reconstructor, Scene
 from models.evaluation.measures import Picture
 from models.training.alignment import subject_crop
 from models.training.objects import PackedRenders
-from models.training.samples import crop_to_subject, input_frame, labelled_object
+from models.training.photograph import crop_to_subject
+from models.training.samples import input_frame
 
 SURFACE_POINTS = 16384
 MEAN_RESOLUTION = 48  # voxels a side of the mean object
@@ -69,11 +70,8 @@ class CardMethod:
     def __call__(self, picture: np.ndarray) -> CardReconstruction:
         rgba = torch.from_numpy(picture.astype(np.float32) / 255)
         crop = subject_crop(rgba[..., 3], self.ratio)
-        alpha = rgba[..., 3:].expand(-1, -1, 3)
-        opacity = 1 - crop_to_subject(
-            torch.cat([1 - alpha, torch.ones_like(rgba[..., :1])], -1), self.size, crop
-        )
-        color = crop_to_subject(rgba, self.size, crop)
+        hole = torch.cat([torch.zeros_like(rgba[..., :3]), rgba[..., 3:]], -1)  # black on white
+        color, opacity = crop_to_subject(rgba, self.size, crop), 1 - crop_to_subject(hole, self.size, crop)
         return CardReconstruction(color.permute(1, 2, 0).numpy(), opacity[0].numpy())
 
 
@@ -116,7 +114,7 @@ class MeanMethod:
         for index in chosen.tolist():
             obj = data.object(index)
             _, frame = input_frame(obj, 0, foreground_ratio)
-            total += labelled_object(obj, frame).inside(points)
+            total += obj.is_inside(frame.inverse(points))
             color += obj.colors.float().mean(0) / 255
         share = (total / len(chosen)).reshape((MEAN_RESOLUTION,) * 3)
         self.mean = MeanReconstruction(share.numpy(), (color / len(chosen)).numpy())

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from models.training.config import TrainConfig
 from models.training.objects import Source
-from models.training.samples import Sample, combine, make_sample
+from models.training.samples import Sample, combine, make_batch
 
 
 @dataclass(frozen=True)
@@ -43,19 +43,20 @@ class MicroBatches(Dataset):
         self.source, self.config, self.picture, self.count = source, config, picture, count
 
     def __getitem__(self, number: int) -> Sample:
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + number)
-        size, ratio = self.picture
-        samples = [make_sample(self.source, self.config, size, ratio, generator) for _ in range(self.count)]
-        return combine(samples, torch.stack)
+        generator = torch.Generator(self.source.device).manual_seed(self.config.seed * 1_000_003 + number)
+        return make_batch(self.source, self.config, *self.picture, self.count, generator)
 
 
 class Batches:
-    """Batches of an optimiser step: packed objects read by `workers`, procedural ones made on `device`."""
+    """Batches of an optimiser step: of packed objects where these lie (`workers` help on a CPU), procedural
+    ones on `device`."""
 
     def __init__(
         self, packed: Source | None, procedural: Source | None, config: TrainConfig, picture: Picture,
         *, share: Share = ALONE, workers: int = 0, device: torch.device | str = "cpu",
     ) -> None:  # fmt: skip
+        if workers and packed is not None and packed.device.type != "cpu":
+            raise ValueError(f"workers: expected 0 for pictures on {packed.device}, got {workers}")
         made = round(config.batch * config.procedural)
         if made and procedural is None:
             raise ValueError(f"procedural: {config.procedural} asks for a procedural source, got none")
@@ -82,4 +83,4 @@ class Batches:
         parts = [] if packed is None else [packed.to(self.device)]
         if self.procedural is not None:
             parts.append(self.procedural[number].to(self.device))
-        return parts[0] if len(parts) == 1 else combine(parts, torch.cat)
+        return parts[0] if len(parts) == 1 else combine(parts)

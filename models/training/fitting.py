@@ -12,10 +12,10 @@ from models.field import FieldDecoder, FieldSpec, Triplane
 from models.training.alignment import Similarity
 from models.training.config import TrainConfig
 from models.training.losses import random_background, ray_losses, total
-from models.training.objects import PicturedObject
-from models.training.occupancy import Points, point_losses, sample_points
+from models.training.objects import PicturedObject, pick_views
+from models.training.occupancy import point_losses, sample_points
 from models.training.rays import Views, pick_pixels, rays_through, render_batch
-from models.training.samples import labelled_object
+from models.training.samples import solid_objects
 
 LOSSES = TrainConfig(rays=64, points=4096, lambda_mask=1.0, lambda_depth=0.3)  # rays: per view
 SMOOTHNESS = 0.02  # neighbouring texels that differ without need make floaters between the views
@@ -42,7 +42,8 @@ def fit(
     """A field whose box is `frame`'s unit box times the field's radius. `report` gets every step's loss."""
     torch.manual_seed(options.seed)
     frame = replace(frame, scale=frame.scale * options.spec.radius, shift=frame.shift * options.spec.radius)
-    targets, solid = views_in(obj, views, frame), labelled_object(obj, frame)
+    targets = views_in(obj, views, frame)
+    solid = solid_objects(pick_views([obj], torch.tensor([views])), frame.matrix[None])
     field = new_field(options)
     optimizer = torch.optim.Adam(field.parameters(), lr=options.learning_rate, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -53,9 +54,7 @@ def fit(
         rays = rays_through(targets, pick_pixels(targets, LOSSES, generator)).reshape(1, -1)
         rendered = render_batch(field, rays, LOSSES, generator)
         terms = ray_losses(rays, rendered, random_background(1, generator))
-        points = sample_points(solid, LOSSES.points, generator)
-        batch = Points(*(getattr(points, n)[None] for n in ("positions", "solid", "surface", "colors")))
-        terms |= point_losses(field, batch, options.threshold)
+        terms |= point_losses(field, sample_points(solid, LOSSES.points, generator), options.threshold)
         smooth = sum(field.planes.diff(dim=d).square().mean() for d in (3, 4))
         loss = total(terms, LOSSES) + SMOOTHNESS * smooth
         loss.backward()

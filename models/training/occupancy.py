@@ -18,63 +18,58 @@ from torch import Tensor
 from models.field import Triplane, activate
 
 NEAR_SURFACE = 0.2  # box units; points straddle the surface with standard deviations from 0 to this
-DEPTH_TOLERANCE = 0.01  # box units; a pixel of a slanted surface spans about this much depth
+DEPTH_TOLERANCE = 0.01  # world units; a pixel of a slanted surface spans about this much depth
 HAZE = 1e-3  # density; a ray through a box of this shows less than 1/255
 
 
 @dataclass(frozen=True)
 class Points:
-    """Labelled points in the frame of the cameras they were read from."""
+    """Labelled points of a batch, in the frames of their samples."""
 
-    positions: Tensor  # [P, 3]
-    solid: Tensor  # [P] 0 or 1
-    surface: Tensor  # [Q, 3]
-    colors: Tensor  # [Q, 3] sRGB
-
-
-@dataclass(frozen=True)
-class DepthViews:
-    """Depth pictures that surround an object."""
-
-    depth: Tensor  # [V, S, S] of any float type, 0 = background
-    unit: float  # what 1 in `depth` is in the frame of `cameras`
-    cameras: Tensor  # [V, 4, 4]
-    focal: Tensor  # [V] pixels
+    positions: Tensor  # [B, P, 3]
+    solid: Tensor  # [B, P] 0 or 1
+    surface: Tensor  # [B, Q, 3]
+    colors: Tensor  # [B, Q, 3] sRGB
 
 
 @dataclass(frozen=True)
-class SolidObject:
-    surface: Tensor  # [Q, 3]
-    colors: Tensor  # [Q, 3] sRGB
-    inside: Callable[[Tensor], Tensor]  # [P, 3] -> bool [P]
+class SolidObjects:
+    """A batch of them, in the frames of their samples."""
+
+    surface: Tensor  # [B, Q, 3]
+    colors: Tensor  # [B, Q, 3] sRGB
+    inside: Callable[[Tensor], Tensor]  # [B, P, 3] -> bool [B, P]
 
 
-def sample_points(source: SolidObject, count: int, generator: torch.Generator) -> Points:
+def sample_points(source: SolidObjects, count: int, generator: torch.Generator) -> Points:
     """Half of them near the surface, half anywhere in the box [-1, 1]; and a quarter on the surface."""
-    half, device = count // 2, source.surface.device
-    pick = torch.randint(len(source.surface), (half,), generator=generator).to(device)
-    surface, colors = source.surface[pick], source.colors[pick]
-    spread = NEAR_SURFACE * torch.rand((half, 1), generator=generator)
-    near = surface + (spread * torch.randn((half, 3), generator=generator)).to(device)
-    anywhere = (torch.rand((count - half, 3), generator=generator) * 2 - 1).to(device)
-    positions = torch.cat([near, anywhere]).clamp(-1, 1)
+    (objects, known, _), half, device = source.surface.shape, count // 2, generator.device
+    pick = torch.randint(known, (objects, half, 1), generator=generator, device=device).expand(-1, -1, 3)
+    surface, colors = source.surface.gather(1, pick), source.colors.gather(1, pick)
+    width = NEAR_SURFACE * torch.rand((objects, half, 1), generator=generator, device=device)
+    near = surface + width * torch.randn((objects, half, 3), generator=generator, device=device)
+    anywhere = 2 * torch.rand((objects, count - half, 3), generator=generator, device=device) - 1
+    positions = torch.cat([near, anywhere], 1).clamp(-1, 1)
     solid = source.inside(positions).float()
-    return Points(positions, solid, surface[: half // 2], colors[: half // 2])
+    return Points(positions, solid, surface[:, : half // 2], colors[:, : half // 2])
 
 
-def is_solid(positions: Tensor, views: DepthViews) -> Tensor:
-    """positions [P, 3] -> bool [P]: no view sees through the point."""
-    depth, size = views.depth, views.depth.shape[-1]
-    inverse = torch.linalg.inv(views.cameras)  # [V, 4, 4]
-    local = torch.einsum("vij,pj->vpi", inverse[:, :3, :3], positions) + inverse[:, None, :3, 3]
+def is_solid(positions: Tensor, depth: Tensor, cameras: Tensor, focal: Tensor) -> Tensor:
+    """bool [B, P]: no view sees through the point.
+
+    positions [B, P, 3] world; depth [B, V, S, S] of any float type in world units, 0 = background; cameras
+    [B, V, 4, 4] to world; focal [B, V] pixels.
+    """
+    size, inverse = depth.shape[-1], torch.linalg.inv(cameras)
+    local = positions[:, None] @ inverse[..., :3, :3].mT + inverse[..., None, :3, 3]  # [B, V, P, 3]
     z = -local[..., 2]
-    i = (local[..., 0] / z * views.focal[:, None] + size / 2).floor().long()
-    j = (-local[..., 1] / z * views.focal[:, None] + size / 2).floor().long()
+    place = (local[..., :2] / z[..., None] * focal[..., None, None]).unbind(-1)
+    i, j = (place[0] + size / 2).floor().long(), (size / 2 - place[1]).floor().long()
     seen = (i >= 0) & (i < size) & (j >= 0) & (j < size)
-    flat = j.clamp(0, size - 1) * size + i.clamp(0, size - 1)
-    front = depth.flatten(1).gather(1, flat).float() * views.unit
+    pixel = j.clamp(0, size - 1) * size + i.clamp(0, size - 1)
+    front = depth.flatten(2).gather(2, pixel).float()
     through = ~seen | (front == 0) | (z < front - DEPTH_TOLERANCE)
-    return ~through.any(0)
+    return ~through.any(1)
 
 
 def point_losses(field: Triplane, points: Points, threshold: float) -> dict[str, Tensor]:
@@ -82,7 +77,6 @@ def point_losses(field: Triplane, points: Points, threshold: float) -> dict[str,
 
     Haze is the density of empty points in e-folds above HAZE. Cross-entropy is content with a twentieth of
     the threshold there, which a renderer shows as fog and cannot skip.
-    points: batched, positions [B, P, 3] and so on, in the field's frame.
     """
     spec, count = field.spec, points.positions.shape[1]
     raw = field.raw(torch.cat([points.positions, points.surface], dim=1))

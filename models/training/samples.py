@@ -1,37 +1,34 @@
-"""One training sample: an object as its cropped picture shows it, targets around it, labelled points.
+"""Training samples: objects as their cropped pictures show them, targets around them, labelled points.
 
-A sample is a pure function of (source, options, generator), so that a resumed run sees what an
-unbroken one would.
+A batch is a pure function of (source, options, generator), so that a resumed run sees what an unbroken one
+would. It is made on the source's device in one go. Objects may be deformed: the rays of their targets are
+those of the stored pictures, moved like the object; the input is resampled (models/training/photograph.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from models.training.alignment import Crop, Similarity, frame_of, subject_crop
-from models.training.augment import Recolor, mirror, random_background, random_recolor, random_roll
+from models.training import augment
+from models.training.alignment import Crop, Similarity, frame_of, subject_crop, transform
 from models.training.config import TrainConfig
-from models.training.objects import PicturedObject, Source
-from models.training.occupancy import DepthViews, Points, SolidObject, is_solid, sample_points
-
-WHITE = 1.0  # input pictures are composited over white, as at inference
+from models.training.objects import Picked, PicturedObject, Source
+from models.training.occupancy import Points, SolidObjects, sample_points
+from models.training.photograph import Photograph, affine, crop_grid, crop_to_subject, look, photographed
 
 
 @dataclass(frozen=True)
 class Sample:
-    """With a leading B everywhere it is a batch."""
+    """A batch."""
 
-    image: Tensor  # [3, S, S] sRGB in [0, 1]
-    rgba: Tensor  # [T, h, w, 4] target views, sRGB in [0, 1], straight alpha
-    depth: Tensor  # [T, h, w] along the viewing axis; 0 = background
-    camera_to_world: Tensor  # [T, 4, 4] native frame of this sample
-    focal: Tensor  # [T] pixels
+    image: Tensor  # [B, 3, S, S] sRGB in [0, 1]
+    rgba: Tensor  # [B, T, h, w, 4] target views, sRGB in [0, 1], straight alpha
+    depth: Tensor  # [B, T, h, w] along the viewing axis, stored world units; 0 = background
+    camera_to_world: Tensor  # [B, T, 4, 4] affine, from stored camera space to the sample's native frame
+    focal: Tensor  # [B, T] pixels
     points: Points  # native frame of this sample
 
     def to(self, device: torch.device) -> Sample:
@@ -39,47 +36,84 @@ class Sample:
         return Sample(*(getattr(self, f.name).to(device) for f in fields(Sample)[:-1]), points)
 
 
-def combine(samples: list[Sample], join: Callable[[list[Tensor]], Tensor]) -> Sample:
-    """One batch: of samples with torch.stack, of batches with torch.cat."""
-    points = [join([getattr(s.points, f.name) for s in samples]) for f in fields(Points)]
-    parts = [join([getattr(s, f.name) for s in samples]) for f in fields(Sample)[:-1]]
+def combine(batches: list[Sample]) -> Sample:
+    """One batch of several."""
+    points = [torch.cat([getattr(s.points, f.name) for s in batches]) for f in fields(Points)]
+    parts = [torch.cat([getattr(s, f.name) for s in batches]) for f in fields(Sample)[:-1]]
     return Sample(*parts, Points(*points))
 
 
-def make_sample(
-    source: Source, config: TrainConfig, size: int, foreground_ratio: float, generator: torch.Generator
-) -> Sample:
-    """A random view of a random object, its input picture [3, size, size], and `config.views` targets."""
-    obj = source.object(int(torch.randint(source.objects, (), generator=generator)))
-    view = int(torch.randint(max(1, obj.views // 2), (), generator=generator))  # an input-like one
-    targets = torch.randint(obj.views, (config.views,), generator=generator).tolist()
-    augment = config.augment
-    jitter = 1 + augment.scale * (2 * float(torch.rand((), generator=generator)) - 1)
-    crop, frame = input_frame(obj, view, min(foreground_ratio * jitter, 1.0))
-    recolor = random_recolor(augment, generator)
-    picture = _recolored(obj.rgba(view), recolor)
-    background = random_background(augment, generator).to(picture.device)
-    angle = random_roll(augment, generator)
-    image = crop_to_subject(picture, size, crop, background=background, angle=angle)
-    solid = labelled_object(obj, frame)
-    points = sample_points(solid, config.points, generator)
-    sample = Sample(
-        image, _recolored(obj.rgba(targets), recolor), obj.depth[targets].float() * frame.scale,
-        frame.cameras(obj.camera_to_world[targets]), obj.focal[targets],
-        Points(points.positions, points.solid, points.surface, recolor(points.colors)),
+def make_batch(
+    source: Source, config: TrainConfig, size: int, foreground_ratio: float, count: int,
+    generator: torch.Generator,
+) -> Sample:  # fmt: skip
+    """A random view each of `count` random objects, its input picture [3, size, size], and `config.views`
+    targets."""
+    picked, options = _pick(source, config.views, count, generator), config.augment
+    recolor = augment.random_recolor(options, count, generator)
+    rgba = picked.images.float() / 255
+    rgba = torch.cat([recolor(rgba[..., :3]), rgba[..., 3:]], -1)
+    deformation = affine(augment.random_deformation(options, count, generator))
+    mirrored = augment.random_mirror(options, count, generator)
+    photograph = photographed(deformation, picked.camera_to_world[:, 0])
+    ratio = foreground_ratio * (1 + options.scale * augment.spread((count,), generator))
+    crop, frame = _crop_and_frame(picked, photograph, deformation, ratio.clamp(max=1.0), options.growth)
+    grid = crop_grid(crop, size, augment.random_roll(options, count, generator))
+    behind = augment.random_background(options, count, generator)
+    image = look(rgba[:, 0], photograph, grid, picked.focal[:, 0], 1 / options.growth, behind)
+    image = torch.where(mirrored[:, None, None, None], image.flip(-1), image)
+    matrix = _reflection(mirrored) @ frame.matrix @ deformation
+    solid = solid_objects(picked, matrix, recolor)
+    return Sample(
+        image, rgba[:, 1:], picked.depth[:, 1:], matrix[:, None] @ picked.camera_to_world[:, 1:],
+        picked.focal[:, 1:], sample_points(solid, config.points, generator),
     )  # fmt: skip
-    return mirror(sample) if float(torch.rand((), generator=generator)) < augment.mirror else sample
 
 
-def _recolored(rgba: Tensor, recolor: Recolor) -> Tensor:
-    return torch.cat([recolor(rgba[..., :3]), rgba[..., 3:]], -1)
+def _pick(source: Source, targets: int, count: int, generator: torch.Generator) -> Picked:
+    """Random objects: first an input-like view, then the targets."""
+    draw = {"generator": generator, "device": generator.device}
+    objects = torch.randint(source.objects, (count,), **draw)
+    first = torch.randint(max(1, source.views // 2), (count, 1), **draw)
+    return source.pick(objects, torch.cat([first, torch.randint(source.views, (count, targets), **draw)], 1))
+
+
+def _crop_and_frame(
+    picked: Picked, photograph: Photograph, deformation: Tensor, ratio: Tensor, growth: float
+) -> tuple[Crop, Similarity]:
+    """Of the photograph, which has the size of the stored picture and 1 / growth of its focal length."""
+    alpha = picked.images[:, 0, ..., 3:].float() / 255
+    side, focal = alpha.shape[1], picked.focal[:, 0]
+    middle = torch.full_like(ratio, side / 2)
+    grid = crop_grid(Crop(middle, middle, 2 * middle), side, torch.zeros_like(ratio))
+    shape = torch.cat([torch.ones_like(alpha).expand(-1, -1, -1, 3), alpha], -1)
+    black = torch.zeros_like(ratio)[:, None].expand(-1, 3)
+    crop = subject_crop(look(shape, photograph, grid, focal, 1 / growth, black)[:, 0], ratio)
+    surface = transform(deformation, picked.surface)
+    return crop, frame_of(crop, side, photograph.camera_to_world, focal / growth, surface)
+
+
+def _reflection(mirrored: Tensor) -> Tensor:
+    """[B, 4, 4]: x -> -x where `mirrored` [B]."""
+    matrix = torch.eye(4, device=mirrored.device).repeat(len(mirrored), 1, 1)
+    matrix[:, 0, 0] = 1 - 2 * mirrored.float()
+    return matrix
+
+
+def solid_objects(picked: Picked, matrix: Tensor, recolor=lambda rgb: rgb) -> SolidObjects:
+    """Moved by matrix [B, 4, 4] into the frames of their samples."""
+    back = torch.linalg.inv(matrix)
+    return SolidObjects(
+        transform(matrix, picked.surface), recolor(picked.colors.float() / 255),
+        lambda points: picked.inside(transform(back, points)),
+    )  # fmt: skip
 
 
 def input_frame(obj: PicturedObject, view: int, ratio: float) -> tuple[Crop, Similarity]:
     """The crop of a view in which the subject fills `ratio`, and the frame that belongs to it."""
     alpha = obj.images[view, ..., 3].float() / 255
     crop = subject_crop(alpha, ratio)
-    pose, focal = obj.camera_to_world[view], float(obj.focal[view])
+    pose, focal = obj.camera_to_world[view], obj.focal[view]
     return crop, frame_of(crop, alpha.shape[0], pose, focal, obj.surface.float())
 
 
@@ -87,33 +121,3 @@ def input_view(obj: PicturedObject, view: int, size: int, ratio: float) -> tuple
     """The cropped picture [3, size, size] as inference makes it, and its frame."""
     crop, frame = input_frame(obj, view, ratio)
     return crop_to_subject(obj.rgba(view), size, crop), frame
-
-
-def crop_to_subject(
-    rgba: Tensor, size: int, crop: Crop, *, background: Tensor | float = WHITE, angle: float = 0.0
-) -> Tensor:
-    """That square of rgba [S, S, 4], turned by `angle` (radians), over a background -> [3, size, size]."""
-    line = ((torch.arange(size, device=rgba.device) + 0.5) / size - 0.5) * crop.side
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    cosine, sine = torch.cos(torch.tensor(angle)), torch.sin(torch.tensor(angle))
-    place = torch.stack([cosine * x - sine * y + crop.x, sine * x + cosine * y + crop.y], -1)
-    grid = (place / rgba.shape[0] * 2 - 1)[None]
-    color, alpha = rgba[..., :3], rgba[..., 3:]
-    layers = torch.cat([color * alpha, alpha], -1).permute(2, 0, 1)[None]  # premultiplied
-    layers = F.grid_sample(layers, grid, align_corners=False)[0]
-    behind = torch.as_tensor(background, device=rgba.device).expand(3)[:, None, None]
-    return layers[:3] + behind * (1 - layers[3:])
-
-
-def labelled_object(obj: PicturedObject, frame: Similarity) -> SolidObject:
-    """The object moved into a sample's frame."""
-    if obj.inside is None:
-        cameras = frame.cameras(obj.camera_to_world)
-        inside = partial(is_solid, views=DepthViews(obj.depth, frame.scale, cameras, obj.focal))
-    else:
-        inside = partial(_inside_before, obj.inside, frame)
-    return SolidObject(frame.points(obj.surface.float()), obj.colors.float() / 255, inside)
-
-
-def _inside_before(inside, frame: Similarity, points: Tensor) -> Tensor:
-    return inside(frame.inverse(points))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.data.compact import compact, unpack
 from models.data.furniture import Entry, entries
 from models.data.objects import Unsuitable, load_object
 from models.data.pack import pack
@@ -15,6 +16,7 @@ from models.data.render import render_entry
 from models.data.split import split_of
 from models.data.viewpoints import Viewpoint, look_at_origin, viewpoints
 from models.training.objects import PackedRenders
+from tests.models.scenes import write_spheres
 
 # A box 2 wide (x), 4 high (y), 1 deep (z): +X side red, -X side green, front (+Z) blue, rest grey.
 SIDES = {
@@ -165,3 +167,24 @@ def test_catalogue_is_read(tmp_path):
     (entry,) = entries(tmp_path)
     assert (entry.name, entry.creator, entry.license) == ("Cat-box", "Ann", "CC-BY")
     assert entry.rotation.tolist() == [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]
+
+
+def test_compact_renders_come_back(tmp_path):
+    """Outlines exactly, colours and depth nearly; the trainer reads them as it reads packed ones."""
+    write_spheres(tmp_path / "packed" / "train", size=64)
+    compact(tmp_path / "packed" / "train", tmp_path / "compact" / "train", objects=2)
+    unpack(tmp_path / "compact" / "train", tmp_path / "again")
+    before, after = PackedRenders(tmp_path / "packed" / "train"), PackedRenders(tmp_path / "again")
+    assert after.names == before.names[:2] and after.side == 64
+    files = (tmp_path / "compact" / "train").iterdir()
+    assert sum(f.stat().st_size for f in files) < (tmp_path / "again" / "images.npy").stat().st_size / 10
+    for index in range(2):
+        a, b = before.object(index), after.object(index)
+        assert torch.equal(a.images[..., 3], b.images[..., 3])
+        solid = a.images[..., 3] > 0
+        assert (a.images.float() - b.images.float())[solid][:, :3].abs().mean() < 6
+        assert torch.equal(a.depth > 0, b.depth > 0)
+        assert (a.depth.float() - b.depth.float()).abs().max() < 0.005
+        assert torch.equal(a.camera_to_world, b.camera_to_world) and torch.equal(a.focal, b.focal)
+        reach = b.surface.float().norm(dim=-1)
+        assert (reach - reach.median()).abs().max() < 0.05

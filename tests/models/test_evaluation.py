@@ -54,7 +54,7 @@ def test_the_truth_is_nearly_perfect_and_baselines_are_not(spheres):
     obj = next(rendered_objects(spheres))
     frame = judging.frame_of_input(obj, 0.85)
     center = frame.points(torch.zeros(1, 3))[0].numpy()
-    methods = {"truth": Truth(center, 0.4 * frame.scale), "card": CardMethod(32, 0.85)}
+    methods = {"truth": Truth(center, 0.4 * float(frame.scale)), "card": CardMethod(32, 0.85)}
     methods["mean"] = MeanMethod(spheres, 0.85)
     measures, row = judging.evaluate_object(obj, methods, [1, 2, 3], 0.85)
     assert measures["truth"]["iou"] > 0.95 and measures["truth"]["depth_error"] < 0.05

@@ -13,7 +13,7 @@ from models.data.procedural.recipes import random_parts
 from models.data.procedural.shape import Shape, place
 from models.data.procedural.trace import Cameras, draw
 from models.data.viewpoints import viewpoints
-from models.training.objects import PicturedObject
+from models.training.objects import Picked, PicturedObject, pick_views
 
 SURFACE_POINTS = 4096
 
@@ -55,6 +55,9 @@ class ProceduralObjects:
             images, depth, cameras.camera_to_world, cameras.focal, surface, colors,
             inside=lambda points: shape.distance(points) < 0,
         )  # fmt: skip
+
+    def pick(self, objects: Tensor, views: Tensor) -> Picked:
+        return pick_views([self.object(index) for index in objects.tolist()], views)
 
 
 def surface_colors(shape: Shape, surface: Tensor, cameras: Cameras) -> Tensor:
