@@ -42,7 +42,8 @@ def steepen(model: nn.Module, power: float, threshold: float) -> None:
 
 def choose(model: nn.Module, training: Path) -> tuple[float, float]:
     """The power and the threshold of the best silhouettes; prints the next best too."""
-    found = choices(model, PackedRenders(training))
+    device = next(model.parameters()).device
+    found = choices(model, PackedRenders(training, device))
     for choice in found[:SHOWN]:
         print(
             f"power {choice.power:g}, threshold {choice.threshold:g}: "
@@ -63,8 +64,9 @@ def main() -> None:
         metavar="DIR",
         help="packed training objects: take the pair that shows them best",
     )
+    parser.add_argument("--device", default="cpu", help="what --choose looks with: cpu, cuda; default: cpu")
     args = parser.parse_args()
-    model = models.load(args.source)
+    model = models.load(args.source).to(args.device)
     power = args.power
     threshold = model.config.mesh_threshold if args.threshold is None else args.threshold
     if args.choose is not None:

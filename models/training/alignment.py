@@ -58,6 +58,11 @@ def transform(matrix: Tensor, points: Tensor) -> Tensor:
     return points @ matrix[..., :3, :3].mT + matrix[..., None, :3, 3]
 
 
+def inverse(matrix: Tensor) -> Tensor:
+    """Of regular matrices [..., n, n]; a GPU is not waited for, as it is to find out that one is singular."""
+    return torch.linalg.inv_ex(matrix).inverse
+
+
 @dataclass(frozen=True)
 class Crop:
     """A square of a picture, in its pixels."""

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.field import Triplane, activate
+from models.training.alignment import inverse, transform
 
 NEAR_SURFACE = 0.2  # box units; points straddle the surface with standard deviations from 0 to this
 DEPTH_TOLERANCE = 0.01  # world units; a pixel of a slanted surface spans about this much depth
@@ -60,8 +61,8 @@ def is_solid(positions: Tensor, depth: Tensor, cameras: Tensor, focal: Tensor) -
     positions [B, P, 3] world; depth [B, V, S, S] of any float type in world units, 0 = background; cameras
     [B, V, 4, 4] to world; focal [B, V] pixels.
     """
-    size, inverse = depth.shape[-1], torch.linalg.inv(cameras)
-    local = positions[:, None] @ inverse[..., :3, :3].mT + inverse[..., None, :3, 3]  # [B, V, P, 3]
+    size = depth.shape[-1]
+    local = transform(inverse(cameras), positions[:, None])  # [B, V, P, 3]
     z = -local[..., 2]
     place = (local[..., :2] / z[..., None] * focal[..., None, None]).unbind(-1)
     i, j = (place[0] + size / 2).floor().long(), (size / 2 - place[1]).floor().long()

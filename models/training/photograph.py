@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.training.alignment import Crop, transform
+from models.training.alignment import Crop, inverse, transform
 
 WHITE = 1.0  # input pictures are composited over white, as at inference
 
@@ -35,7 +35,7 @@ def photographed(deformation: Tensor, pose: Tensor) -> Photograph:
     rotation = torch.stack([right, torch.linalg.cross(back, right), back], -1)
     moved = affine(rotation)
     moved[:, :3, 3] = transform(deformation, pose[:, None, :3, 3])[:, 0]
-    return Photograph(moved, torch.linalg.inv(turned) @ rotation)
+    return Photograph(moved, inverse(turned) @ rotation)
 
 
 def look(

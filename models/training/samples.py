@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from models.training import augment
-from models.training.alignment import Crop, Similarity, frame_of, subject_crop, transform
+from models.training.alignment import Crop, Similarity, frame_of, inverse, subject_crop, transform
 from models.training.config import TrainConfig
 from models.training.objects import Picked, PicturedObject, Source
 from models.training.occupancy import Points, SolidObjects, sample_points
@@ -102,7 +102,7 @@ def _reflection(mirrored: Tensor) -> Tensor:
 
 def solid_objects(picked: Picked, matrix: Tensor, recolor=lambda rgb: rgb) -> SolidObjects:
     """Moved by matrix [B, 4, 4] into the frames of their samples."""
-    back = torch.linalg.inv(matrix)
+    back = inverse(matrix)
     return SolidObjects(
         transform(matrix, picked.surface), recolor(picked.colors.float() / 255),
         lambda points: picked.inside(transform(back, points)),
