@@ -1,12 +1,19 @@
 """What a patch shows is added where it stands in the box."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from models.efficientnet import read_weights
 from models.lift import DetailLift, TokenLift, spread
-from models.lrm import LRM, LRMConfig
+from models.lrm import LRM, LRMConfig, PatchFeatures
+from models.train import make_state
+from models.training.batches import Share
+from models.training.config import read_config
 from models.vit import ViTConfig
 
+CONFIGS = Path(__file__).parents[2] / "models" / "configs"
 AXES = ("xy", "xz", "zy")
 SMALL = {"image_size": 32, "encoder": ViTConfig(32, 1, 2, 8, 32), "width": 32, "depth": 1, "heads": 2}
 
@@ -69,3 +76,31 @@ def test_grids_that_do_not_fit_are_refused_by_name():
         LRM(LRMConfig(**SMALL, plane_tokens=8, lift=True))
     with pytest.raises(ValueError, match="detail_width: needs planes that halve"):
         LRM(LRMConfig(**SMALL, plane_tokens=4, upsample=3, detail_width=8))
+
+
+def test_pretrained_features_are_added_where_the_patch_is():
+    """A change in one corner of the picture moves that corner's features most; none of them learn."""
+    torch.manual_seed(0)
+    features = PatchFeatures(ViTConfig(width=16, patch_size=8, image_size=64))
+    features.network.load_pretrained()
+    image = torch.rand(1, 3, 64, 64)
+    changed = image.clone()
+    changed[..., :16, 48:] = 0
+    moved = (features(changed) - features(image)).square().sum(-1).unflatten(1, (8, 8))[0]
+    assert moved[:4, 4:].sum() > 0.8 * moved.sum()  # the rest is what a patch sees of its surroundings
+    assert {n for n, p in features.named_parameters() if p.requires_grad} == {"proj.weight", "proj.bias"}
+    assert not features.train().network.training
+
+
+def test_a_run_begins_with_pretrained_features_and_keeps_them():
+    network, config = read_config(CONFIGS / "smoke.json")
+    network = {**network, "config": network["config"] | {"pretrained": True}}
+    state = make_state(network, config, None, torch.device("cpu"), Share())
+    stored = read_weights(set(state.model.features.network.state_dict()))
+    for name, value in state.model.features.network.state_dict().items():
+        assert torch.equal(value, stored[name])
+    image = torch.rand(1, 3, network["config"]["image_size"], network["config"]["image_size"])
+    state.model(image).square().sum().backward()
+    state.update()
+    for name, value in state.average.features.network.state_dict().items():
+        assert torch.equal(value, stored[name])
