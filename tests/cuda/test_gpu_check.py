@@ -188,12 +188,18 @@ def test_the_network_by_every_road(tmp_path):
     """The shipped model on the CPU."""
     tiny = ROOT / "models/lrm-tiny"
     roads = (("onnxruntime", "float32"), ("onnxruntime", "no such precision"))
-    found = networks.run_roads(tiny, tmp_path, "cpu", roads)
+    told: list[int] = []
+    kept = tmp_path / "engines"
+    found = networks.run_roads(tiny, tmp_path, "cpu", roads, kept, lambda rows: told.append(len(rows)))
+    assert told == [1, 2] and [path.name for path in kept.iterdir()] == ["onnxruntime.float32.lrm"]
     row = found["onnxruntime float32"]
     assert row["passed"] and row["planes_relative_error"] < 1e-4
     assert row["picture to mesh"]["float32"]["median_ms"] > row["network"]["median_ms"] > 0
-    assert "BuildError: precision" in found["onnxruntime no such precision"]["error"]
-    assert not any(tmp_path.iterdir())
+    broken = found["onnxruntime no such precision"]
+    assert "BuildError: precision" in broken["error"] and "BuildError" in broken["traceback"][-1]
+    found = networks.run_roads(Path("nowhere"), tmp_path, "cpu", roads[:1], kept)  # as it was built
+    assert found["onnxruntime float32"]["passed"]
+    assert list(tmp_path.iterdir()) == [kept]
     times = networks.time_torch(tiny, "cpu", "eager")
     assert set(times) == {"eager float32", "eager float16", "torch.compile float16"}
 
