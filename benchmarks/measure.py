@@ -45,16 +45,24 @@ def timed(call: Callable[[], Any], *, warmup: int = 1, repeats: int = 3) -> Timi
 
 
 def environment(**versions: str) -> dict:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     return {
         "command": " ".join(["python", *sys.argv]),
-        "commit": commit.stdout.strip(),
+        "commit": _commit(),
         "machine": platform.machine(),
         "processor": _processor(),
         "python": platform.python_version(),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         **versions,
     }
+
+
+def _commit() -> str:
+    """Empty where there is no git, or no repository."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        return ""
 
 
 def _processor() -> str:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.gpu.errors import row_of
 from benchmarks.gpu.fields import CHAIR
 from benchmarks.gpu.stages import MESH_SIDE, PICTURE_SIDES, RENDER
 from benchmarks.gpu.timing import torch_times
@@ -60,10 +61,16 @@ def missing_torch() -> str | None:
     return None
 
 
-def time_reference(device: str, vertices: int, sizes: Sizes | None = None) -> dict[str, Any]:
+def time_reference(
+    device: str,
+    vertices: int,
+    sizes: Sizes | None = None,
+    tell: Callable[[dict[str, Any]], None] = lambda found: None,
+) -> dict[str, Any]:
     """Way -> stage -> milliseconds, or {"error": ...} for a way that fails. device: "cuda:0" or "cpu".
 
     vertices   how many colours a mesh takes.
+    tell       gets it after each way.
     """
     import torch
 
@@ -75,7 +82,8 @@ def time_reference(device: str, vertices: int, sizes: Sizes | None = None) -> di
         try:
             found[name] = _times(field, way, device, vertices, sizes or Sizes())
         except Exception as error:  # the compiler's failures are of many classes
-            found[name] = {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"}
+            found[name] = row_of(error)
+        tell(found)
     return found
 
 

@@ -4,11 +4,13 @@ grids of odd sizes, outputs poisoned before the kernels write them."""
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from benchmarks.gpu.errors import last_lines
 from benchmarks.gpu.fields import FAMILIES, OpenDevice, Poisoned, random_field
 from lrm_sdk.camera import Camera
 from lrm_sdk.cuda.field import CudaField
@@ -51,14 +53,26 @@ class Sizes:
 SMALL = Sizes(points=301, grid=7, picture=(17, 9), samples=24, mesh=30)
 
 
-def check_families(open_device: OpenDevice, sizes: Sizes) -> dict[str, Any]:
-    """{"differences": {"family precision": {what: value}}, "failed": ["family precision what", ...]}."""
-    found, failed = {}, []
+def check_families(
+    open_device: OpenDevice, sizes: Sizes, tell: Callable[[dict[str, Any]], None] = lambda found: None
+) -> dict[str, Any]:
+    """{"differences": {"family precision": {what: value}}, "failed": ["family precision what", ...]}. `tell`
+    gets it after each field; one that raises an error is in "failed", with the error's text in "errors"."""
+    found: dict[str, dict[str, float]] = {}
+    failed: list[str] = []
+    errors: dict[str, list[str]] = {}
+    result = {"differences": found, "bounds": BOUNDS, "failed": failed, "errors": errors}
     for name, precision in itertools.product(FAMILIES, BOUNDS):
-        row = found[f"{name} {precision}"] = differences(name, open_device, sizes, precision)
-        bounds = BOUNDS[precision]
-        failed += [f"{name} {precision} {what}" for what, value in row.items() if not value <= bounds[what]]
-    return {"differences": found, "bounds": BOUNDS, "failed": failed}
+        field, bounds = f"{name} {precision}", BOUNDS[precision]
+        try:
+            row = found[field] = differences(name, open_device, sizes, precision)
+        except Exception as error:  # a fault of one kernel need not be one of the others
+            failed.append(f"{field} {type(error).__name__}")
+            errors[field] = last_lines()
+        else:
+            failed += [f"{field} {what}" for what, value in row.items() if not value <= bounds[what]]
+        tell(result)
+    return result
 
 
 def differences(

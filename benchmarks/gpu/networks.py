@@ -8,12 +8,13 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.gpu.errors import row_of
 from benchmarks.gpu.timing import host_times, torch_times
 
 ROADS = (
@@ -39,14 +40,20 @@ def write_random_triposr(folder: Path) -> Path:
     return folder
 
 
-def time_torch(checkpoint: Path, device: str, compiler: str = "inductor") -> dict[str, Any]:
-    """Milliseconds of one picture in float16 (bfloat16 on a CPU): eager and torch.compile; float32 eager."""
+def time_torch(
+    checkpoint: Path | None,
+    device: str,
+    compiler: str = "inductor",
+    tell: Callable[[dict[str, Any]], None] = lambda found: None,
+) -> dict[str, Any]:
+    """Milliseconds of one picture in float16 (bfloat16 on a CPU): eager and torch.compile; float32 eager.
+
+    checkpoint   None: a TripoSR of random weights.      tell   gets what is known before the compiler.
+    """
     import torch
 
-    from models.readers import load
-
     low = torch.float16 if device != "cpu" else torch.bfloat16
-    network = load(checkpoint).to(device).eval()
+    network = _torch_network(checkpoint, device).eval()
     size = network.config.image_size
     image = torch.rand(1, 3, size, size, device=device)
     found: dict[str, Any] = {}
@@ -54,30 +61,60 @@ def time_torch(checkpoint: Path, device: str, compiler: str = "inductor") -> dic
         found["eager float32"] = torch_times(device, lambda: network(image))
         network, image = network.to(low), image.to(low)
         found["eager float16"] = torch_times(device, lambda: network(image), repeats=20)
+        tell(found)
         compiled = torch.compile(network, backend=compiler)
         found["torch.compile float16"] = torch_times(device, lambda: compiled(image), repeats=20)
     return found
 
 
+def _torch_network(checkpoint: Path | None, device: str) -> Any:
+    import torch
+
+    from models.readers import load
+    from models.triposr import TripoSR, TripoSRConfig
+
+    if checkpoint is not None:
+        return load(checkpoint).to(device)
+    with torch.device(device):  # where random numbers are made fast
+        return TripoSR(TripoSRConfig())
+
+
 def run_roads(
-    checkpoint: Path, folder: Path, device: str, roads: tuple[tuple[str, str], ...] = ROADS
+    checkpoint: Path,
+    folder: Path,
+    device: str,
+    roads: Sequence[tuple[str, str]] = ROADS,
+    engines: Path | None = None,
+    tell: Callable[[dict[str, Any]], None] = lambda found: None,
 ) -> dict[str, Any]:
     """ "BACKEND PRECISION" -> what `lrm verify` says, milliseconds of the network and of picture to mesh; or
-    {"skipped": why}, {"error": what}."""
-    onnx = _exported(checkpoint, folder / "onnx")
-    found = {}
+    {"skipped": why}, {"error": what}.
+
+    folder    for temporary files.
+    engines   where engines lie, or are kept: BACKEND.PRECISION.lrm. None: they are made in `folder` for once.
+    tell      gets it after each road.
+    """
+    found: dict[str, Any] = {}
     for backend, precision in roads:
-        engine = folder / "engine.lrm"
+        engine = (engines or folder) / f"{backend}.{precision}.lrm"
         try:
-            found[f"{backend} {precision}"] = _road(onnx, engine, backend, precision, device)
+            found[f"{backend} {precision}"] = _road(checkpoint, folder, engine, backend, precision, device)
         except Exception as error:  # of the libraries too; the other roads go on
-            found[f"{backend} {precision}"] = {"error": f"{type(error).__name__}: {error}"}
+            found[f"{backend} {precision}"] = row_of(error)
         finally:
-            shutil.rmtree(engine, ignore_errors=True)  # gigabytes
+            if engines is None:
+                shutil.rmtree(engine, ignore_errors=True)  # gigabytes
+        tell(found)
     return found
 
 
-def _exported(checkpoint: Path, folder: Path) -> Path:
+def exported(checkpoint: Path, folder: Path) -> Path:
+    """The ONNX that ships with the checkpoint, else one that is made in `folder`, once."""
+    shipped = checkpoint / "onnx" / "network.onnx"
+    if shipped.is_file():
+        return shipped
+    if (folder / "network.onnx").is_file():
+        return folder / "network.onnx"
     from export.export_onnx import ExportOptions, export_checkpoint
     from export.onnx_from_torch import OnnxOptions
 
@@ -85,7 +122,9 @@ def _exported(checkpoint: Path, folder: Path) -> Path:
     return folder / "network.onnx"
 
 
-def _road(onnx: Path, engine: Path, backend: str, precision: str, device: str) -> dict[str, Any]:
+def _road(
+    checkpoint: Path, folder: Path, engine: Path, backend: str, precision: str, device: str
+) -> dict[str, Any]:
     from export.build_engine import BuildOptions, build_engine
     from lrm_sdk import Reconstructor
     from lrm_sdk.backends import GPU_TWINS, backend_module
@@ -96,7 +135,10 @@ def _road(onnx: Path, engine: Path, backend: str, precision: str, device: str) -
     missing = module.available(None)
     if missing is not None:
         return {"skipped": missing}
-    build_engine(engine, onnx=onnx, options=BuildOptions((backend,), (precision,)))
+    if not engine.is_dir():
+        onnx = exported(checkpoint, folder / "onnx")
+        engine.parent.mkdir(parents=True, exist_ok=True)
+        build_engine(engine, onnx=onnx, options=BuildOptions((backend,), (precision,)))
     with Reconstructor(engine, backend=backend, precision=precision, device=device) as rec:
         verified = verify_loaded(rec).to_json()
         found: dict[str, Any] = {

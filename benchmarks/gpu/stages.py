@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.gpu.errors import row_of
 from benchmarks.gpu.fields import CHAIR_THRESHOLD, Numbers, OpenDevice, chair_field
 from benchmarks.gpu.roofline import roofline
 from benchmarks.gpu.timing import stream_times
@@ -35,10 +36,20 @@ def view(side: int) -> CameraParameters:
     return Camera.orbit(30, 20, distance=2.6).parameters(side, side)
 
 
-def time_stages(open_device: OpenDevice, facts: dict[str, Any]) -> dict[str, Any]:
-    """Precision of the field -> what time_precision finds."""
-    numbers = chair_field()
-    return {p: time_precision(numbers, open_device, facts, p) for p in FIELD_PRECISIONS}
+def time_stages(
+    open_device: OpenDevice,
+    facts: dict[str, Any],
+    tell: Callable[[dict[str, Any]], None] = lambda found: None,
+) -> dict[str, Any]:
+    """Precision of the field -> what time_precision finds, or {"error": ...}. `tell` gets it after each."""
+    numbers, found = chair_field(), {}
+    for precision in FIELD_PRECISIONS:
+        try:
+            found[precision] = time_precision(numbers, open_device, facts, precision)
+        except Exception as error:  # the other precisions have other kernels
+            found[precision] = row_of(error)
+        tell(found)
+    return found
 
 
 def time_precision(

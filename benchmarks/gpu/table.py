@@ -79,6 +79,9 @@ def _stages(parts: dict[str, Any]) -> list[str]:
     stages = {p: row for p, row in parts.get("stages", {}).items() if isinstance(row, dict)}
     lines: list[str] = []
     for precision, part in stages.items():
+        if "error" in part:
+            lines += [f"## CUDA stage, {precision}", "", f"Failed: {part['error']}", ""]
+            continue
         lines += [f"## CUDA stage, {precision}", "", *_times(part["times"]), "", _roofline(part), ""]
     return lines
 

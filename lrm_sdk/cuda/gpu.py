@@ -100,7 +100,7 @@ class GpuDevice:
     def copy(self, array: Any) -> GpuArray:
         interface = array.__cuda_array_interface__
         copy = self.empty(tuple(interface["shape"]), interface["typestr"])
-        with self._lock, self._ordered_with(interface.get("stream")):
+        with self._lock, self._ordered_with(interface):
             copy_memory("cuMemcpyDtoDAsync", copy.pointer, interface["data"][0], copy.nbytes, self._stream)
         return copy
 
@@ -168,14 +168,19 @@ class GpuDevice:
                 raise BackendError(f"device memory cannot be had: {error}") from error
 
     @contextlib.contextmanager
-    def _ordered_with(self, handle: int | None) -> Iterator[None]:
-        """Work given meanwhile comes after what the stream `handle` has now, and before what it gets later.
+    def _ordered_with(self, interface: dict[str, Any]) -> Iterator[None]:
+        """Work given meanwhile comes after what the stream of a __cuda_array_interface__ has now, and before
+        what it gets later.
 
-        None, of the __cuda_array_interface__: its owner orders nothing, so the work ends here.
+        A stream of None: its owner orders nothing, so the work ends here. No stream at all (PyTorch's
+        interface is of version 2): the values may still be on their way on any, so the device is waited for.
         """
         from cuda.core import Stream
 
         self._device.set_current()
+        if "stream" not in interface:
+            self._device.sync()
+        handle = interface.get("stream")
         theirs = None if handle is None else Stream.from_handle(handle)
         if theirs is not None:
             self._stream.wait(theirs)

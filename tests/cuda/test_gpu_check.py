@@ -15,12 +15,13 @@ import pytest
 import torch
 
 from benchmarks import gpu_check
-from benchmarks.gpu import baselines, checks, networks, roofline, sanitizer
+from benchmarks.gpu import baselines, checks, networks, roofline, sanitizer, stages
 from benchmarks.gpu.bars import judge
 from benchmarks.gpu.fields import CHAIR, FAMILIES, Poisoned, chair_field, random_field
 from benchmarks.gpu.stages import RENDER, view
 from benchmarks.gpu.table import markdown
 from lrm_sdk.backends.nvidia import find_gpu
+from lrm_sdk.native.options import FIELD_PRECISIONS
 from models.evaluation.fitted import load_field
 from tests.cuda.host_device import HostDevice
 
@@ -61,6 +62,30 @@ def test_what_a_kernel_does_not_write_fails_its_check(monkeypatch):
     report = checks.check_families(Lazy, SMALLER)
     assert report["failed"] == ["lrm float32 density", "lrm float32 rgb"]
     assert np.isnan(report["differences"]["lrm float32"]["rgb"])
+
+
+class Broken(HostDevice):
+    def launch(self, kernel, blocks, threads, *arguments):
+        raise RuntimeError("CUDA_ERROR_LAUNCH_FAILED")
+
+
+def test_an_error_fails_its_field_only(monkeypatch):
+    """The others are still checked and timed; the end of the traceback is kept."""
+    monkeypatch.setattr(checks, "FAMILIES", {"lrm": FAMILIES["lrm"]})
+    bounds = {precision: checks.BOUNDS[precision] for precision in ("float32", "float16")}
+    monkeypatch.setattr(checks, "BOUNDS", bounds)
+    told: list[str] = []
+    kinds = {"float32": Broken, "float16": HostDevice}
+    report = checks.check_families(
+        lambda spec: kinds[spec.precision](spec), SMALLER, lambda found: told.append(json.dumps(found))
+    )
+    assert report["failed"] == ["lrm float32 RuntimeError"] and list(report["differences"]) == ["lrm float16"]
+    assert report["errors"]["lrm float32"][-1] == "RuntimeError: CUDA_ERROR_LAUNCH_FAILED"
+    assert len(told) == 2 and json.loads(told[-1]) == report
+    rows = stages.time_stages(Broken, H100)
+    assert set(rows) == set(FIELD_PRECISIONS)
+    assert all("CUDA_ERROR_LAUNCH_FAILED" in row["error"] for row in rows.values())
+    assert "Failed: RuntimeError: CUDA_ERROR" in markdown({"parts": {"stages": rows}})
 
 
 def test_poison_covers_every_byte():
@@ -154,20 +179,27 @@ def test_every_way_is_timed_and_a_failure_is_told(monkeypatch):
     found = baselines.time_reference("cpu", 5, baselines.Sizes(6, (4,)))
     assert found.pop("torch") == torch.__version__
     assert "error" in found.pop("broken")
-    for stages in found.values():
-        assert set(stages) == {"render 4x4", "mesh 6^3"}
-        assert all(row["median_ms"] > 0 for row in stages.values())
+    for rows in found.values():
+        assert set(rows) == {"render 4x4", "mesh 6^3"}
+        assert all(row["median_ms"] > 0 for row in rows.values())
 
 
 def test_the_network_by_every_road(tmp_path):
     """The shipped model on the CPU."""
     tiny = ROOT / "models/lrm-tiny"
     roads = (("onnxruntime", "float32"), ("onnxruntime", "no such precision"))
-    found = networks.run_roads(tiny, tmp_path, "cpu", roads)
+    told: list[int] = []
+    kept = tmp_path / "engines"
+    found = networks.run_roads(tiny, tmp_path, "cpu", roads, kept, lambda rows: told.append(len(rows)))
+    assert told == [1, 2] and [path.name for path in kept.iterdir()] == ["onnxruntime.float32.lrm"]
     row = found["onnxruntime float32"]
     assert row["passed"] and row["planes_relative_error"] < 1e-4
     assert row["picture to mesh"]["float32"]["median_ms"] > row["network"]["median_ms"] > 0
-    assert "BuildError: precision" in found["onnxruntime no such precision"]["error"]
+    broken = found["onnxruntime no such precision"]
+    assert "BuildError: precision" in broken["error"] and "BuildError" in broken["traceback"][-1]
+    found = networks.run_roads(Path("nowhere"), tmp_path, "cpu", roads[:1], kept)  # as it was built
+    assert found["onnxruntime float32"]["passed"]
+    assert list(tmp_path.iterdir()) == [kept]
     times = networks.time_torch(tiny, "cpu", "eager")
     assert set(times) == {"eager float32", "eager float16", "torch.compile float16"}
 
@@ -247,14 +279,16 @@ def test_one_part_failing_loses_nothing(monkeypatch, tmp_path):
     """What is written after each part holds all before it."""
     parts, seen = made_up(), []
 
-    def process(name: str, arguments: list[str]) -> dict:
+    def process(name: str, arguments: list[str], timeout: float) -> dict:
         if seen:
             seen.append(json.loads((tmp_path / "gpu_check.json").read_text())["parts"])
         seen.append({})
         return {"error": "status -11: killed"} if name == "stages" else copy.deepcopy(parts[name])
 
     monkeypatch.setattr(gpu_check, "in_own_process", process)
-    args = Namespace(device=0, checkpoint=None, only=None, out=tmp_path)
+    args = Namespace(
+        device=0, checkpoint=None, only=None, out=tmp_path, timeout=60.0, roads=[], engines=None
+    )  # fmt: skip
     assert gpu_check.run_all(args) == 1
     report = json.loads((tmp_path / "gpu_check.json").read_text())["parts"]
     assert list(report) == list(gpu_check.PARTS)
@@ -274,6 +308,29 @@ def test_failures():
     ]  # fmt: skip
 
 
+def test_what_a_part_had_found_is_kept(monkeypatch):
+    """With the end of what it said: however its process ended."""
+    so_far, result = gpu_check.SO_FAR + '{"a": 1}', gpu_check.RESULT + '{"a": 2}'
+    script = (
+        "import sys, time; print(sys.argv[2], flush=True); print('line ' * 3 + '\\n' * 20 + 'the end', "
+        "file=sys.stderr, flush=True); time.sleep(float(sys.argv[1])); sys.exit(3)"
+    )
+
+    def ended(seconds: float, text: str, timeout: float) -> dict:
+        command = [sys.executable, "-c", script, str(seconds), text]
+        run = subprocess.run
+        with monkeypatch.context() as patch:
+            patch.setattr(gpu_check.subprocess, "run", lambda _, **options: run(command, **options))
+            return gpu_check.in_own_process("checks", [], timeout)
+
+    died = ended(0, so_far, 60)
+    assert died["a"] == 1 and died["error"] == "status 3: the end"
+    assert len(died["said"]) == gpu_check.KEPT_LINES and died["said"][-1] == "the end"
+    late = ended(60, so_far, 3)
+    assert late["a"] == 1 and late["error"] == "not finished after 3 s" and late["said"][-1] == "the end"
+    assert ended(0, result, 60) == {"a": 2}
+
+
 @without_gpu
 def test_without_a_gpu():
     command = [sys.executable, "-m", "benchmarks.gpu_check"]
@@ -285,7 +342,7 @@ def test_without_a_gpu():
 
 @pytest.mark.parametrize("status", [0, sanitizer.ERRORS_FOUND])
 def test_compute_sanitizer(tmp_path, monkeypatch, status):
-    """A stand-in that notes how it was called."""
+    """A stand-in that notes how it was called: by each tool, side by side."""
     tool = tmp_path / "compute-sanitizer"
     tool.write_text(
         f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\necho "=== ERROR SUMMARY: 0 errors"\nexit {status}\n'
@@ -293,13 +350,14 @@ def test_compute_sanitizer(tmp_path, monkeypatch, status):
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     found = sanitizer.sanitize(3)
-    assert found == {
-        name: {"passed": status == 0, "summary": "ERROR SUMMARY: 0 errors"} for name in sanitizer.TOOLS
-    }
+    assert list(found) == list(sanitizer.TOOLS)
+    for row in found.values():
+        assert row["passed"] == (status == 0) and row["summary"] == "ERROR SUMMARY: 0 errors"
+        assert ("said" in row) == (status != 0)
     calls = (tmp_path / "calls").read_text().splitlines()
-    assert [call.split()[:4] for call in calls] == [
+    assert sorted(call.split()[:4] for call in calls) == sorted(
         ["--tool", name, "--error-exitcode", "99"] for name in sanitizer.TOOLS
-    ]
+    )
     assert all(call.endswith("-m benchmarks.gpu_check --part small checks --device 3") for call in calls)
 
 

@@ -234,13 +234,15 @@ def test_planes_of_another_library(machine, folder):
             Scene(engine, SimpleNamespace(__cuda_array_interface__=interface | change), device="cuda:0")
 
 
-def test_without_a_stream_the_work_is_waited_for(machine, folder):
-    planes = ball_planes(np.full((1, 3, 4, 4), 0.7))[0]
-    interface = {"shape": PLANES, "typestr": "<f4", "data": (planes.ctypes.data, False), "version": 3}
-    stage = gpu_stage(load_engine(folder), "cuda:0")
+@pytest.mark.parametrize(("rest", "expected"), [({"version": 3, "stream": None}, 1), ({"version": 2}, 2)])
+def test_without_a_stream_the_work_is_waited_for(machine, folder, rest, expected):
+    """Where the interface has no stream at all (PyTorch's), also what its owner has not finished yet."""
+    stage, planes = gpu_stage(load_engine(folder), "cuda:0"), np.ones(PLANES, np.float32)
+    machine.core().Device(0).create_stream().add(lambda: planes.fill(2))
+    interface = {"shape": PLANES, "typestr": "<f4", "data": (planes.ctypes.data, False)} | rest
     copy = stage.planes(SimpleNamespace(__cuda_array_interface__=interface))
     planes[:] = np.nan  # its owner may do that at once
-    assert np.isfinite(np.asarray(copy)).all()
+    assert (np.asarray(copy) == expected).all()
 
 
 def test_a_network_that_gives_nan(machine, folder):

@@ -165,7 +165,8 @@ class Device:
         self.cuda.calls.append(("set_current",))
 
     def sync(self) -> None:
-        pass
+        for stream in list(self.cuda.streams.values()):
+            stream.sync()
 
     def allocate(self, size: int, *, stream: Stream) -> Buffer:
         return Pool(self.cuda, 0).allocate(size, stream=stream)
