@@ -5,11 +5,18 @@ import dataclasses
 import pytest
 import torch
 
-from models.training.alignment import Crop, affine, align, transform
+from models.training.alignment import Crop, affine, align, subject_crop, transform
 from models.training.augment import Augmentation, random_deformation, random_recolor
 from models.training.config import TrainConfig
 from models.training.objects import PackedRenders
-from models.training.photograph import crop_grid, crop_to_subject, over, photographed, stored_places
+from models.training.photograph import (
+    Photograph,
+    crop_grid,
+    crop_to_subject,
+    over,
+    photographed,
+    stored_places,
+)
 from models.training.rays import pick_patches, pick_pixels, rays_through, target_views
 from models.training.samples import combine, input_frame, input_view, make_batch
 from tests.models.scenes import write_spheres
@@ -240,3 +247,35 @@ def test_the_photographers_changes_leave_the_object_alone(spheres):
 def test_batches_join(spheres):
     both = combine([batch_of(spheres, seed=s, count=c) for s, c in ((0, 1), (1, 2))])
     assert len(both.image) == len(both.points.solid) == 3
+
+
+def test_geometry_is_exact_where_training_is_not(spheres):
+    """TF32 for the network's products, never for cameras and points (models/train.py turns it on)."""
+
+    class Watched:
+        objects, views, device = spheres.objects, spheres.views, spheres.device
+
+        def pick(self, objects, views):
+            self.seen = torch.get_float32_matmul_precision()
+            return spheres.pick(objects, views)
+
+    source, before = Watched(), torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")
+        batch_of(source)
+        assert (source.seen, torch.get_float32_matmul_precision()) == ("highest", "high")
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_what_lay_behind_the_stored_camera_is_not_in_the_picture():
+    """A direction that the stored camera has behind it must not come back mirrored."""
+    half_turn = Photograph(torch.eye(4)[None], torch.diag(torch.tensor([-1.0, 1.0, -1.0]))[None])
+    corners = torch.tensor([[[[0.0, 0.0], [32.0, 32.0]]]])
+    places = stored_places(half_turn, corners, 32, torch.tensor([16.0]), 1.0)
+    assert (places - 16).abs().min() > 1e6
+
+
+def test_a_picture_without_subject_is_cropped_whole():
+    crop = subject_crop(torch.zeros(2, 32, 32), 0.85)
+    assert crop.x.tolist() == crop.y.tolist() == [16, 16] and crop.side.tolist() == [32, 32]
