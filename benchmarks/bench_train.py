@@ -26,7 +26,7 @@ from models.training.config import read_config
 from models.training.objects import PackedRenders
 from models.training.state import TrainState
 
-CONFIG = Path(__file__).parent.parent / "models" / "configs" / "lrm-tiny.json"
+CONFIG = Path(__file__).parent.parent / "models" / "configs" / "lrm-cpu.json"
 WARMUP = 3  # steps
 
 

@@ -74,21 +74,33 @@ def version_problem(flavour: Flavour, spec: NetworkSpec, installed: str) -> str 
 
 def gpu_problem(flavour: Flavour, spec: NetworkSpec, gpu: Gpu) -> str | None:
     """Why the GPU cannot run the plan, or None where it can or only the library can tell."""
-    listed = spec.requires.get("compute_capabilities")
+    have, listed = gpu.compute_capability, spec.requires.get("compute_capabilities")
+    here = f"{gpu.name} has {have[0]}.{have[1]}"
+    if flavour is RTX and not rtx_supports(have):
+        return (
+            f"TensorRT-RTX runs on compute capability {RTX_RUNS_ON}, {here}; TensorRT does, and so do the "
+            f"engine's networks of other backends: {STANDARD.rebuild_command(spec.precision)}"
+        )
     if listed is None:
         return None
     try:
         made = [_numbers(c)[:2] for c in listed]
     except (TypeError, ValueError):
         made = []
-    # A TensorRT plan runs on the architecture it was timed on, a TensorRT-RTX one on newer ones as well.
-    have = gpu.compute_capability
-    if made and (have in made if flavour is STANDARD else have >= min(made)):
+    if have in made:
         return None
     return (
-        f"the plan was made for compute capability {listed}, {gpu.name} has {have[0]}.{have[1]}; "
+        f"the plan was made for compute capability {listed}, {here}; "
         f"build it again here: {flavour.rebuild_command(spec.precision)}"
     )
+
+
+RTX_RUNS_ON = "7.5, 8.0, 8.6, 8.9, and 12.0 or newer"
+
+
+def rtx_supports(capability: tuple[int, int]) -> bool:
+    """Of version 1.7, by its list and by what it says on a GPU of 9.0: Hopper and its kin are left out."""
+    return capability in ((7, 5), (8, 0), (8, 6), (8, 9)) or capability >= (12, 0)
 
 
 def _runs(made: Any, installed: str, compatible: bool) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 from lrm_sdk import BackendError, EngineError
 from lrm_sdk.backends import backend_module, choose, nvidia, tensorrt, tensorrt_plans
+from lrm_sdk.backends.nvidia import Gpu
 from lrm_sdk.backends.tensorrt_load import CONTEXTS
 from lrm_sdk.backends.tensorrt_plans import RTX, STANDARD
 from lrm_sdk.engine_schema import NetworkSpec
@@ -248,7 +249,8 @@ def spec(flavour, precision="float16", **requires) -> NetworkSpec:
         ({"version": 3}, "made by TensorRT-RTX 3"),
         ({"version": "1.6.0", "version_compatible": True}, None),
         ({"version": "1.8.0", "version_compatible": True}, "made by TensorRT-RTX 1.8.0"),
-        ({"compute_capabilities": ["8.0", "12.0"]}, None),
+        ({"compute_capabilities": ["8.6", "12.0"]}, None),
+        ({"compute_capabilities": ["8.0"]}, "for compute capability ['8.0'], Test GPU has 8.6; build it"),
         ({"compute_capabilities": ["8.9"]}, "for compute capability ['8.9'], Test GPU has 8.6; build it"),
         ({"compute_capabilities": []}, "for compute capability []"),
         ({"compute_capabilities": "all"}, "for compute capability all"),
@@ -264,6 +266,16 @@ def test_what_a_plan_requires(machine, requires, reason):
 def test_a_tensorrt_plan_is_for_one_architecture(machine):
     assert tensorrt.available(spec(STANDARD, compute_capabilities=["8.6"])) is None
     assert "Test GPU has 8.6" in tensorrt.available(spec(STANDARD, compute_capabilities=["8.0"]))
+
+
+@pytest.mark.parametrize("capability", [(7, 0), (9, 0), (10, 0)])
+def test_tensorrt_rtx_leaves_some_gpus_out(capability):
+    """As an H100 was told by version 1.7.1: another flavour is offered, not the same one again."""
+    why = tensorrt_plans.gpu_problem(RTX, spec(RTX), Gpu("Left out", capability))
+    assert f"8.9, and 12.0 or newer, Left out has {capability[0]}.0; TensorRT does" in why
+    assert "--backend tensorrt --precision float16" in why
+    assert tensorrt_plans.gpu_problem(STANDARD, spec(STANDARD), Gpu("Left out", capability)) is None
+    assert tensorrt_plans.gpu_problem(RTX, spec(RTX), Gpu("Newer", (12, 1))) is None
 
 
 def test_auto_passes_over_what_cannot_run(machine):
