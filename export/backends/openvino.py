@@ -26,7 +26,7 @@ SHARED_FILE = ("float32", "bfloat16")
 # 42 dB without those two, 48 with 8 pictures, 49 with this share of the outliers moved to the weights.
 CALIBRATION_PICTURES = 8
 SMOOTH_QUANT_ALPHA = 0.5
-KEPT = ("ScaledDotProductAttention", "Convolution", "GroupConvolution", "ConvolutionBackpropData")
+KEPT = ("ScaledDotProductAttention", "Convolution", "ConvolutionBackpropData")
 
 
 def build(onnx_path: Path, folder: Path, precision: str, report: Callable[[str], None]) -> list[dict]:
