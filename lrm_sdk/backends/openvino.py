@@ -4,6 +4,7 @@ What a network computes in is said when it is compiled, so float32 and bfloat16 
     float32            float32, also where the processor has bfloat16
     bfloat16           bfloat16; for processors that have it only
     int8, int8-static  products as the file says; all else bfloat16 where the processor has it
+In bfloat16, features of depthwise convolutions stay float32 (openvino_parts.py).
 
 The compiled form is kept in the user's cache folder (lrm_sdk.cache), so that the next start is
 quicker; the engine directory itself is never written to.
@@ -23,6 +24,7 @@ import numpy as np
 
 from lrm_sdk.backends.cores import usable_cores
 from lrm_sdk.backends.job import POLL_INTERVAL, first_line, is_out_of_memory, run_interruptibly
+from lrm_sdk.backends.openvino_parts import FEATURES, split_features
 from lrm_sdk.cache import writable_cache_folder
 from lrm_sdk.engine_schema import NetworkSpec
 from lrm_sdk.errors import BackendError, EngineError, OutOfMemoryError
@@ -61,9 +63,7 @@ def load(path: Path, threads: int | None, precision: str = "float32") -> OpenVin
         ) from error
     count, computed = threads or usable_cores(), _computed_in(precision)
     try:
-        core = openvino.Core()
-        compiled = core.compile_model(os.fspath(path), "CPU", _settings(count, computed))
-        _check_interface(path, compiled)
+        parts = _compile(openvino.Core(), path, count, computed)
     except EngineError:
         raise
     except Exception as error:  # its exceptions share no base class
@@ -75,8 +75,23 @@ def load(path: Path, threads: int | None, precision: str = "float32") -> OpenVin
             f"{path}: OpenVINO cannot load it ({first_line(error)}); build the engine again"
         ) from error
     version = openvino.__version__.split("-")[0]
-    found = ", compiled before" if compiled.get_property("LOADED_FROM_CACHE") else ""
-    return OpenVinoNetwork(compiled, f"openvino {version}, CPU in {computed}, {count} threads{found}")
+    found = ", compiled before" if all(p.get_property("LOADED_FROM_CACHE") for p in parts) else ""
+    said = computed if len(parts) == 1 else f"{computed}, features in float32"
+    return OpenVinoNetwork(parts, f"openvino {version}, CPU in {said}, {count} threads{found}")
+
+
+def _compile(core: Any, path: Path, threads: int, computed: str) -> list[Any]:
+    """The network, or its features and the rest."""
+    model = core.read_model(os.fspath(path))
+    _check_interface(path, model)
+    parts = split_features(model) if computed == "bfloat16" else None
+    if parts is None:  # by its path: that is what the cache knows quickest
+        return [core.compile_model(os.fspath(path), "CPU", _settings(threads, computed))]
+    kinds = ("float32", computed)
+    return [
+        core.compile_model(part, "CPU", _settings(threads, kind))
+        for part, kind in zip(parts, kinds, strict=True)
+    ]
 
 
 def _computed_in(precision: str) -> str:
@@ -116,12 +131,13 @@ class OpenVinoNetwork:
     """Any number of threads may run it. They take turns: one picture keeps every core busy, and the
     buffers of a second request would only cost memory."""
 
-    def __init__(self, compiled: Any, description: str) -> None:
-        self._request = compiled.create_infer_request()
+    def __init__(self, parts: list[Any], description: str) -> None:
+        """parts: compiled; each gets the image and what the one before gives."""
+        self._requests = [part.create_infer_request() for part in parts]
         self._turn = threading.Lock()
         self._description = description
-        self.input_shape = _shape(compiled.inputs[0])
-        self.output_shape = _shape(compiled.outputs[0])
+        self.input_shape = _shape(parts[0].inputs[0])
+        self.output_shape = _shape(parts[-1].outputs[0])
 
     def describe(self) -> str:
         return self._description
@@ -132,11 +148,19 @@ class OpenVinoNetwork:
             poll()
         try:
             return run_interruptibly(
-                lambda: self._infer(image), poll=poll, stop=self._request.cancel, library="OpenVINO"
+                lambda: self._infer(image), poll=poll, stop=self._cancel, library="OpenVINO"
             )
         finally:
             self._turn.release()
 
+    def _cancel(self) -> None:
+        for request in self._requests:
+            request.cancel()
+
     def _infer(self, image: np.ndarray) -> np.ndarray:
-        self._request.infer({"image": image})
-        return np.array(self._request.get_tensor("planes").data)  # the next run overwrites its memory
+        given = {"image": image}
+        for request in self._requests[:-1]:
+            request.infer(given)
+            given[FEATURES] = request.get_output_tensor().data
+        self._requests[-1].infer(given)
+        return np.array(self._requests[-1].get_tensor("planes").data)  # the next run overwrites its memory
