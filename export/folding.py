@@ -1,19 +1,23 @@
 """What does not depend on the picture, computed once before a network is exported.
 
 Bicubic resampling of position embeddings, TripoSR's first self-attention (learned tokens only) and
-OpenLRM's modulation by a source camera that stays the same become constants of the graph.
+OpenLRM's modulation by a source camera that stays the same become constants of the graph. Batch norms become
+part of the convolutions before them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.blocks import ModulatedNorm
+from models.efficientnet import EfficientNetLite0
 from models.vit import ViT
 
 
@@ -24,6 +28,8 @@ def folded(network: nn.Module) -> Iterator[nn.Module]:
         for module in list(network.modules()):
             if isinstance(module, ViT):
                 stack.enter_context(_fixed_positions(module, network.config.image_size))
+            elif isinstance(module, EfficientNetLite0):
+                stack.enter_context(_fused_norms(module))
         if hasattr(network, "condition"):
             stack.enter_context(_fixed_modulation(network, network.condition()))
         yield _FixedStart(network).eval() if hasattr(network, "start") else network
@@ -50,6 +56,26 @@ def _fixed_positions(encoder: ViT, size: int) -> Iterator[None]:
         yield
     finally:
         encoder.pos_embed, encoder.grid = before
+
+
+@contextlib.contextmanager
+def _fused_norms(network: nn.Module) -> Iterator[None]:
+    """ONNX's own tools would do it, but make float32 of a bfloat16 graph's weights."""
+    found = [
+        (parent, pair)
+        for parent in network.modules()
+        for pair in itertools.pairwise(parent.named_children())
+        if isinstance(pair[1][1], nn.BatchNorm2d)
+    ]
+    try:
+        for parent, ((conv_name, conv), (norm_name, norm)) in found:
+            setattr(parent, conv_name, fuse_conv_bn_eval(conv, norm))
+            setattr(parent, norm_name, nn.Identity())
+        yield
+    finally:
+        for parent, pair in found:
+            for name, module in pair:
+                setattr(parent, name, module)
 
 
 class _FixedNorm(nn.Module):

@@ -3,8 +3,9 @@
     python -m models.fit --rendered data/packed/heldout --objects 3 --out fit.json
     python -m models.fit --rendered data/packed/heldout --names eTeks-sofa --out fit.json --fields fitted
 
-The measures are those of `python -m models.evaluate`, on the same views; with --leave-out the field has
-not seen the views it is judged on. --fields keeps every field (models/evaluation/fitted.py reads them).
+The measures are those of `python -m models.evaluate`, on the same views; with --leave-out no ray of the
+views it is judged on is fitted to, while inside and outside and the surface's points are still read off
+all views. --fields keeps every field (models/evaluation/fitted.py reads them).
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--names", nargs="*", help="of objects; default: all")
     parser.add_argument("--objects", type=int, help="only the first N")
     parser.add_argument("--views", type=int, default=6, help="compared per object; default: 6")
-    parser.add_argument("--leave-out", action="store_true", help="do not fit to the compared views")
+    parser.add_argument("--leave-out", action="store_true", help="do not fit rays of the compared views")
     parser.add_argument("--steps", type=int, default=FitOptions.steps)
     parser.add_argument("--resolution", type=int, default=FitOptions.resolution, help="texels a side")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.json")

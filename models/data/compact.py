@@ -80,7 +80,7 @@ def compact(packed: Path, out: Path, objects: int | None = None) -> None:
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:  # noqa: TID251, the only reader of .npz
+    with np.load(path, allow_pickle=False) as file:  # noqa: TID251, nothing is unpickled
         return dict(file)
 
 

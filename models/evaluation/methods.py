@@ -16,7 +16,7 @@ from skimage.measure import marching_cubes
 
 from lrm_sdk import Camera, EmptySurfaceError, Reconstructor, Scene
 from models.evaluation.measures import Picture
-from models.training.alignment import subject_crop
+from models.training.alignment import inverse, subject_crop, transform
 from models.training.objects import PackedRenders
 from models.training.photograph import crop_to_subject
 from models.training.samples import input_frame
@@ -114,7 +114,7 @@ class MeanMethod:
         for index in chosen.tolist():
             obj = data.object(index)
             _, frame = input_frame(obj, 0, foreground_ratio)
-            total += obj.is_inside(frame.inverse(points))
+            total += obj.is_inside(transform(inverse(frame.matrix), points))
             color += obj.colors.float().mean(0) / 255
         share = (total / len(chosen)).reshape((MEAN_RESOLUTION,) * 3)
         self.mean = MeanReconstruction(share.numpy(), (color / len(chosen)).numpy())

@@ -1,11 +1,13 @@
 """How steep a trained field should be, and where its surface is: by the silhouettes of training objects.
 
-The density becomes threshold (density / threshold)^power (models/finish.py). Every ray is sampled once;
-all pairs are then tried on the same samples.
+The density becomes threshold (density / threshold)^power (models/finish.py). With power 1 it stays as it is,
+and pictures say nothing about the threshold: the network's own is kept. Every ray is sampled once; all pairs
+are then tried on the same samples.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +22,9 @@ from models.training.objects import PicturedObject, Source
 from models.training.progress import progress_bar
 from models.training.samples import input_view
 
-POWERS = (1.0, 1.5, 2.0, 3.0, 4.0)
+POWERS = (1.5, 2.0, 3.0, 4.0)
 THRESHOLDS = (0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
-NEARLY = 0.01  # of IoU; a field that is not steepened says nothing about its threshold, and is seldom better
+NEARLY = 0.01  # of IoU
 OBJECTS, VIEWS = 32, 4
 SIDE = 96  # pixels; renders of 192 are averaged down in pairs
 SPEC = RenderSpec(samples=64)
@@ -39,27 +41,27 @@ class Choice:
 @torch.no_grad()
 def choices(model: nn.Module, source: Source) -> list[Choice]:
     """Every pair, the best first: of those whose silhouettes are nearly the best, the best PSNR; then by IoU.
+    Power 1 comes once, with the model's threshold.
 
     The model sees the first view of OBJECTS of the source.
     """
     numbers = np.linspace(0, source.objects - 1, min(OBJECTS, source.objects)).astype(int).tolist()
+    pairs = [(1.0, model.config.mesh_threshold), *itertools.product(POWERS, THRESHOLDS)]
     scores = []
     with progress_bar(len(numbers), title="sharpness") as bar:
         for number in numbers:
-            scores += _judge(model, source.object(number))
+            scores += _judge(model, source.object(number), pairs)
             bar.update()
-    mean = torch.tensor(scores).mean(0)  # [powers, thresholds, 2]
-    found = [
-        Choice(power, threshold, *mean[i, j].tolist())
-        for i, power in enumerate(POWERS)
-        for j, threshold in enumerate(THRESHOLDS)
-    ]
+    mean = torch.tensor(scores).mean(0)  # [pairs, 2]
+    found = [Choice(*pair, *score) for pair, score in zip(pairs, mean.tolist(), strict=True)]
     enough = max(choice.iou for choice in found) - NEARLY
     return sorted(found, key=lambda c: (-c.psnr, 0.0) if c.iou >= enough else (0.0, -c.iou))
 
 
-def _judge(model: nn.Module, obj: PicturedObject) -> list[list[list[tuple[float, float]]]]:
-    """[views, powers, thresholds] of (iou, psnr)."""
+def _judge(
+    model: nn.Module, obj: PicturedObject, pairs: list[tuple[float, float]]
+) -> list[list[tuple[float, float]]]:
+    """(iou, psnr) per view and pair of power and threshold."""
     config = model.config
     image, frame = input_view(obj, 0, config.image_size, config.foreground_ratio)
     field = model.field(model(image[None]))
@@ -73,7 +75,7 @@ def _judge(model: nn.Module, obj: PicturedObject) -> list[list[list[tuple[float,
         t, dt, hit = sample_distances(origins, directions, SPEC, field.spec.radius)
         density, rgb = field.query((origins[:, None] + directions[:, None] * t[..., None]).reshape(1, -1, 3))
         density, rgb, dt = density.reshape(t.shape), rgb.reshape(*t.shape, 3), dt * hit[:, None]
-        scores.append([[_compare(h * (density / h) ** p, rgb, dt, rgba) for h in THRESHOLDS] for p in POWERS])
+        scores.append([_compare(h * (density / h) ** p, rgb, dt, rgba) for p, h in pairs])
     return scores
 
 

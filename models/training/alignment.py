@@ -11,6 +11,8 @@ Every shape here may have leading sizes: one object, or a batch.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -33,17 +35,11 @@ class Similarity:
     @property
     def matrix(self) -> Tensor:
         """[..., 4, 4]"""
-        linear = self.scale[..., None, None] * self.rotation
-        last = linear.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*self.scale.shape, 1, 4)
-        return torch.cat([torch.cat([linear, self.shift[..., None]], -1), last], -2)
+        return affine(self.scale[..., None, None] * self.rotation, self.shift)
 
     def points(self, x: Tensor) -> Tensor:
         """[..., P, 3] -> [..., P, 3]"""
         return transform(self.matrix, x)
-
-    def inverse(self, y: Tensor) -> Tensor:
-        """[..., P, 3] -> [..., P, 3]: back to the stored world."""
-        return (y - self.shift[..., None, :]) @ self.rotation / self.scale[..., None, None]
 
     def cameras(self, poses: Tensor) -> Tensor:
         """Camera-to-world [..., V, 4, 4] -> the same, rigid; depths seen from them grow by `scale`."""
@@ -51,6 +47,28 @@ class Similarity:
         moved[..., :3, :3] = self.rotation[..., None, :, :] @ poses[..., :3, :3]
         moved[..., :3, 3] = self.points(poses[..., :3, 3])
         return moved
+
+
+@contextlib.contextmanager
+def exact_products() -> Iterator[None]:
+    """Geometry is exact also where training lets a GPU round the factors of its products to TF32: a ray that
+    is off by 5e-4 of its length misses its pixel by a quarter."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def affine(linear: Tensor, shift: Tensor | None = None) -> Tensor:
+    """[..., 3, 3] and [..., 3], or no shift -> [..., 4, 4]. Made where it is used: to send a constant there
+    would be to wait for a GPU."""
+    matrix = torch.eye(4, dtype=linear.dtype, device=linear.device).repeat(*linear.shape[:-2], 1, 1)
+    matrix[..., :3, :3] = linear
+    if shift is not None:
+        matrix[..., :3, 3] = shift
+    return matrix
 
 
 def transform(matrix: Tensor, points: Tensor) -> Tensor:

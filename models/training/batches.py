@@ -31,13 +31,11 @@ class Share:
 
 
 ALONE = Share()
-
-
-Picture = tuple[int, float]
+Picture = tuple[int, float]  # side of the input in pixels, and what the subject fills of it
 
 
 class MicroBatches(Dataset):
-    """`count` samples each. `picture`: side of the input in pixels, and what the subject fills of it."""
+    """`count` samples each."""
 
     def __init__(self, source: Source, config: TrainConfig, picture: Picture, count: int) -> None:
         self.source, self.config, self.picture, self.count = source, config, picture, count
@@ -62,6 +60,9 @@ class Batches:
             raise ValueError(f"procedural: {config.procedural} asks for a procedural source, got none")
         if made < config.batch and packed is None:
             raise ValueError(f"procedural: {config.procedural} leaves objects to packed renders, got none")
+        if 0 < made < config.batch and packed.side != procedural.side:
+            expected = f"pictures of {packed.side} pixels, like the packed ones"
+            raise ValueError(f"procedural: expected {expected}, got {procedural.side}")
         self.config, self.share, self.workers, self.device = config, share, workers, torch.device(device)
         self.packed = MicroBatches(packed, config, picture, config.batch - made)
         self.procedural = MicroBatches(procedural, config, picture, made) if made else None

@@ -43,7 +43,8 @@ class Journal:
         seconds = round((time.perf_counter() - self.begun) / (step - self.first), 3)
         with self.log.open("a") as log:
             log.write(json.dumps({"step": step, "seconds_per_step": seconds} | terms) + "\n")
-        self.bar.set_postfix({k: f"{terms[k]:.4f}" for k in SHOWN if k in terms}, refresh=False)
+        if shown := {k: f"{terms[k]:.4f}" for k in SHOWN if k in terms}:
+            self.bar.set_postfix(shown, refresh=False)
         if self.board is not None:
             for name, value in terms.items():
                 self.board.add_scalar(name, value, step)

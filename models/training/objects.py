@@ -61,7 +61,8 @@ class Source(Protocol):
     """Where objects come from; `object(i)` is the same whenever it is asked for."""
 
     objects: int
-    views: int
+    views: int  # of each
+    side: int  # of their square pictures, pixels
     device: torch.device
 
     def object(self, index: int) -> PicturedObject: ...

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.training.alignment import Crop, inverse, transform
+from models.training.alignment import Crop, affine, inverse, transform
 
 WHITE = 1.0  # input pictures are composited over white, as at inference
 
@@ -30,25 +30,25 @@ def photographed(deformation: Tensor, pose: Tensor) -> Photograph:
     """deformation [B, 4, 4], pose: camera-to-world [B, 4, 4] of the stored picture."""
     turned = deformation[:, :3, :3] @ pose[:, :3, :3]
     back = F.normalize(turned[..., 2], dim=-1)
-    up = torch.tensor([0.0, 1.0, 0.0], device=back.device).expand_as(back)
-    right = F.normalize(torch.linalg.cross(up, back), dim=-1)
+    right = torch.stack([back[:, 2], torch.zeros_like(back[:, 0]), -back[:, 0]], -1)  # +Y x back
+    right = F.normalize(right, dim=-1)
     rotation = torch.stack([right, torch.linalg.cross(back, right), back], -1)
-    moved = affine(rotation)
-    moved[:, :3, 3] = transform(deformation, pose[:, None, :3, 3])[:, 0]
-    return Photograph(moved, inverse(turned) @ rotation)
+    center = transform(deformation, pose[:, None, :3, 3])[:, 0]
+    return Photograph(affine(rotation, center), inverse(turned) @ rotation)
 
 
-def look(
-    rgba: Tensor, photograph: Photograph, grid: Tensor, focal: Tensor, zoom: float, background: Tensor
-) -> Tensor:
-    """What a photograph shows at `grid`. rgba [B, S, S, 4] and focal [B] are the stored picture's; the
-    photograph is as large and has `zoom` of its focal length."""
-    middle = rgba.shape[1] / 2
+def stored_places(photograph: Photograph, grid: Tensor, side: int, focal: Tensor, zoom: float) -> Tensor:
+    """Where the stored picture has what the photograph shows at `grid`: both [B, n, m, 2] in pixels.
+
+    side in pixels and focal [B] are the stored picture's; the photograph is as large and has `zoom` of its
+    focal length. What lay behind the stored camera is far outside the picture.
+    """
+    middle = side / 2
     flat = (grid - middle) / (zoom * focal)[:, None, None, None]
     direction = torch.cat([flat[..., :1], -flat[..., 1:], -torch.ones_like(flat[..., :1])], -1)
     local = direction @ photograph.to_stored[:, None].mT
-    flat = torch.stack([local[..., 0], -local[..., 1]], -1) / -local[..., 2:]
-    return over(rgba, flat * focal[:, None, None, None] + middle, background)
+    flat = torch.stack([local[..., 0], -local[..., 1]], -1) / (-local[..., 2:]).clamp(min=1e-6)
+    return flat * focal[:, None, None, None] + middle
 
 
 def crop_grid(crop: Crop, size: int, angle: Tensor) -> Tensor:
@@ -64,15 +64,13 @@ def over(rgba: Tensor, grid: Tensor, background: Tensor) -> Tensor:
     """rgba [B, S, S, 4] at places [B, n, m, 2] in pixels, over a background [B, 3] -> [B, 3, n, m]."""
     color, alpha = rgba[..., :3], rgba[..., 3:]
     layers = torch.cat([color * alpha, alpha], -1).permute(0, 3, 1, 2)  # premultiplied
-    layers = F.grid_sample(layers, grid / rgba.shape[1] * 2 - 1, align_corners=False)
+    layers = resampled(layers, grid)
     return layers[:, :3] + background[..., None, None] * (1 - layers[:, 3:])
 
 
-def affine(linear: Tensor) -> Tensor:
-    """[B, 3, 3] -> [B, 4, 4]"""
-    matrix = torch.eye(4, device=linear.device).repeat(len(linear), 1, 1)
-    matrix[:, :3, :3] = linear
-    return matrix
+def resampled(layers: Tensor, grid: Tensor) -> Tensor:
+    """[B, C, S, S] at places [B, n, m, 2] in pixels -> [B, C, n, m]; 0 outside."""
+    return F.grid_sample(layers, grid / layers.shape[-1] * 2 - 1, align_corners=False)
 
 
 def crop_to_subject(rgba: Tensor, size: int, crop: Crop) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models.field import Triplane
 from models.render import composite_weights, intersect_box
+from models.training.alignment import exact_products
 from models.training.config import TrainConfig
 from models.training.samples import Sample
 
@@ -75,6 +76,7 @@ def pick_patches(views: Views, side: int, generator: torch.Generator) -> Tensor:
     return pixels.reshape(n, side * side)
 
 
+@exact_products()
 def rays_through(views: Views, pixels: Tensor) -> RayBatch:
     """pixels [N, R], row-major numbers."""
     n, height, width = views.depth.shape

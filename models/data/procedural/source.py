@@ -32,7 +32,7 @@ class ProceduralObjects:
     ) -> None:
         if views < 2 or views % 2:
             raise ValueError(f"views: expected an even number from 2 on, got {views}")
-        self.seed, self.size, self.views, self.device = seed, size, views, torch.device(device)
+        self.seed, self.side, self.views, self.device = seed, size, views, torch.device(device)
 
     @torch.no_grad()
     def object(self, index: int) -> PicturedObject:
@@ -44,9 +44,9 @@ class ProceduralObjects:
         radius = float(surface.norm(dim=-1).max())
         found = viewpoints(self.views, radius, rng)
         matrices = np.stack([v.camera_to_world for v in found]).astype(np.float32)
-        focal = np.array([self.size / 2 / math.tan(v.fov / 2) for v in found], dtype=np.float32)
+        focal = np.array([self.side / 2 / math.tan(v.fov / 2) for v in found], dtype=np.float32)
         cameras = Cameras(
-            torch.from_numpy(matrices).to(self.device), torch.from_numpy(focal).to(self.device), self.size
+            torch.from_numpy(matrices).to(self.device), torch.from_numpy(focal).to(self.device), self.side
         )
         # Sampled points miss the very tip of a corner.
         images, depth = draw(shape, cameras, radius * 1.02)
