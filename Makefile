@@ -75,8 +75,7 @@ train: $(VENV)/.test  ## render the objects and train lrm-tiny (8 minutes on an 
 	$(BIN)/python -m models.data.render --out data/renders --size 192 --views 24
 	$(BIN)/python -m models.data.pack --in data/renders --out data/packed
 	$(BIN)/python -m models.train models/configs/lrm-tiny.json --data data/packed --out runs/lrm-tiny
-	$(BIN)/python -m models.train models/configs/lrm-tiny-settle.json --data data/packed --out runs/lrm-tiny-settle --init runs/lrm-tiny/checkpoint
-	$(BIN)/python -m models.finish runs/lrm-tiny-settle/checkpoint --out runs/lrm-tiny-finished --power 1
+	$(BIN)/python -m models.finish runs/lrm-tiny/checkpoint --out runs/lrm-tiny-finished --power 1
 
 .PHONY: clean
 clean:  ## remove what was built, but not the environment
