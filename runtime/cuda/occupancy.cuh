@@ -36,7 +36,7 @@ LRM_HOST_DEVICE int split_position(float x, float cells_per_unit, int cells, flo
   return cell;
 }
 
-// Whether raw density at a native position may be above the limit, as Lattice::upper_bound, but for
+// Whether raw density at a native position may be above the limit, as Lattice::estimate, but for
 // the second look at cells in doubt: what that skips is evaluated here.
 LRM_HOST_DEVICE bool may_count(const Occupancy& occupancy, const float xyz[3], float limit) {
   const int n = occupancy.cells, m = n + 1;

@@ -156,6 +156,13 @@ void Decoder::raw_density(const float* xyz, std::size_t n, float* raw) const {
   evaluate(xyz, n, decoded);
 }
 
+void Decoder::rough_raw_density(const float* xyz, std::size_t n, float* raw) const {
+  Decoded decoded;
+  decoded.density = raw;
+  decoded.rough = true;
+  evaluate(xyz, n, decoded);
+}
+
 void Decoder::density(const float* xyz, std::size_t n, float* density) const {
   Decoded decoded;
   decoded.density = density;

@@ -21,7 +21,11 @@ class Decoder {
   void evaluate(const float* xyz, std::size_t n, Decoded decoded) const;
 
   void raw_density(const float* xyz, std::size_t n, float* raw) const;
+  // To about two digits where that is cheaper, otherwise the same.
+  void rough_raw_density(const float* xyz, std::size_t n, float* raw) const;
   void density(const float* xyz, std::size_t n, float* density) const;
+
+  bool rough_is_cheaper() const { return kernel_->wants_tiles && model_.layer_count > 0; }
 
   int plane_width() const { return model_.width; }
   int plane_height() const { return model_.height; }

@@ -30,9 +30,11 @@ struct KernelTiles {
 };
 
 struct KernelLayer {
-  const float* bias;    // [outputs padded to tile_channels]
-  const float* panels;  // [ceil(outputs / kernel_rows), inputs, kernel_rows], zero padded
-  KernelTiles tiles;    // only if the kernel wants them: then there are no panels
+  const float* bias;              // [outputs padded to tile_channels]
+  const float* panels;            // [ceil(outputs / kernel_rows), inputs, kernel_rows], zero padded
+  KernelTiles tiles;              // only if the kernel wants them: then there are no panels
+  const unsigned short* rounded;  // with tiles: the matrix as one of bfloat16, [output_pairs,
+                                  // input_tiles, 2, 16, 16, 2]
   // For gradients, of every layer but the last, whose first row is density_row.
   const float* transposed;  // [ceil(inputs / kernel_rows), outputs, kernel_rows], zero padded
   KernelTiles transposed_tiles;
@@ -65,6 +67,7 @@ struct KernelModel {
 struct Decoded {
   float* density = nullptr;   // [count]
   bool activate = false;      // density as the field means it, otherwise raw
+  bool rough = false;         // two digits will do, if they are cheaper; not for gradients
   float* rgb = nullptr;       // [count, 3]
   float* gradient = nullptr;  // [count, 3] of raw density, per native unit
 };

@@ -5,6 +5,7 @@
 #define LRM_BLOCK 64  // two groups
 #include "decoder_finish_impl.h"
 #include "decoder_gradient_impl.h"
+#include "decoder_rough_impl.h"
 #include "decoder_tiles_impl.h"
 
 namespace lrm {
@@ -24,6 +25,27 @@ struct BoundedRelu : Relu {
     // +infinity, negative, positive. 1 keeps it, 8 is zero, e the largest float.
     const __m512i response = _mm512_set1_epi32(0x18e81888);
     return _mm512_fixupimm_ps(x, x, response, 0);
+  }
+};
+
+// The precision of the products between the layers: float32's, or that of one bfloat16.
+struct Precise {
+  static void store(Vector a, Vector b, const SplitValues& to, int at) {
+    store_parts(a, b, to, at);
+  }
+  template <class Each>
+  static void multiply(const KernelLayer& l, const SplitValues& values, float* sums, int stride,
+                       const Each& each) {
+    multiply_parts(l.tiles, l.bias, tile_channels, values, sums, stride, each);
+  }
+};
+
+struct Rough {
+  static void store(Vector a, Vector b, const SplitValues& to, int at) { store_cut(a, b, to, at); }
+  template <class Each>
+  static void multiply(const KernelLayer& l, const SplitValues& values, float* sums, int stride,
+                       const Each& each) {
+    multiply_rounded(l, values, sums, stride, each);
   }
 };
 
@@ -54,10 +76,12 @@ class Block {
   void decode(const float* xyz, int count, const Decoded& decoded) {
     locate(m_, xyz, count, &corners_);
     const bool two = count > group_points || decoded.gradient != nullptr;
-    if (decoded.gradient == nullptr) {
-      m_.silu ? forward<Silu, false>(two) : forward<BoundedRelu, false>(two);
-    } else {
+    if (decoded.gradient != nullptr) {
       m_.silu ? forward<Silu, true>(two) : forward<BoundedRelu, true>(two);
+    } else if (decoded.rough) {
+      m_.silu ? forward<RoughSilu, false, Rough>(two) : forward<BoundedRelu, false, Rough>(two);
+    } else {
+      m_.silu ? forward<Silu, false>(two) : forward<BoundedRelu, false>(two);
     }
     write_values(count, decoded);
     if (decoded.gradient != nullptr) {
@@ -87,21 +111,22 @@ class Block {
     for (int i = 0; i < group_points; ++i) each(i);
   }
 
-  // Channels of a tile at a point, split, to where the next product reads them.
+  // Channels of a tile at a point to where the next product reads them.
+  template <class Precision>
   void store_tile(const Group& group, int point, int channel, Vector a, Vector b) const {
-    store_split(a, b, group.values, channel * group_points + point * tile_channels);
+    Precision::store(a, b, group.values, channel * group_points + point * tile_channels);
   }
 
   // -- forward ------------------------------------------------------------------------------------
 
   // The activation of layer `layer`, the first being 0, at one point.
-  template <class Activation, bool kSlope>
+  template <class Activation, bool kSlope, class Precision>
   void activate(const Group& group, int layer, int channels, int point) const {
     const float* sums = row(group.sums, point);
     for (int c = 0; c < channels; c += tile_channels) {
       const Vector a = load(sums + c), b = load(sums + c + 16);
-      store_tile(group, point, c, Activation::apply(a), Activation::apply(b));
-      if (kSlope) {
+      store_tile<Precision>(group, point, c, Activation::apply(a), Activation::apply(b));
+      if constexpr (kSlope) {
         float* slope = slope_row(group, layer, point) + c;
         store(slope, Activation::slope(a));
         store(slope + 16, Activation::slope(b));
@@ -109,45 +134,44 @@ class Block {
     }
   }
 
-  template <class Activation, bool kSlope>
+  template <class Activation, bool kSlope, class Precision>
   void look_up(int g, int point) const {
     float* sums = row(groups_[g].sums, point);
     gather_point(m_, corners_, g * group_points + point, sums);
     const int channels = m_.channel_stride;
     if (channels % tile_channels != 0) store(sums + channels, splat(0.0f));
-    activate<Activation, kSlope>(groups_[g], 0, channels, point);
+    activate<Activation, kSlope, Precision>(groups_[g], 0, channels, point);
   }
 
-  template <class Each>
+  template <class Precision, class Each>
   void multiply_layer(int g, int layer, const Each& each) const {
-    const KernelLayer& l = m_.layers[layer];
-    multiply(l.tiles, l.bias, tile_channels, groups_[g].values, groups_[g].sums, stride_, each);
+    Precision::multiply(m_.layers[layer], groups_[g].values, groups_[g].sums, stride_, each);
   }
 
   // Leaves the last layer's outputs in the groups' sums.
-  template <class Activation, bool kSlope>
+  template <class Activation, bool kSlope, class Precision = Precise>
   void forward(bool two) const {
     const auto look_up_in = [&](int g) {
-      return [this, g](int i) { look_up<Activation, kSlope>(g, i); };
+      return [this, g](int i) { look_up<Activation, kSlope, Precision>(g, i); };
     };
     for_group(look_up_in(0));
-    two ? multiply_layer(0, 0, look_up_in(1)) : multiply_layer(0, 0, rest);
+    two ? multiply_layer<Precision>(0, 0, look_up_in(1)) : multiply_layer<Precision>(0, 0, rest);
     for (int layer = 1; layer < m_.layer_count; ++layer) {
       const int channels = m_.layers[layer].inputs;
       const auto activate_in = [&](int g) {
         return [this, g, layer, channels](int i) {
-          activate<Activation, kSlope>(groups_[g], layer, channels, i);
+          activate<Activation, kSlope, Precision>(groups_[g], layer, channels, i);
         };
       };
       if (two) {
-        multiply_layer(1, layer - 1, activate_in(0));
-        multiply_layer(0, layer, activate_in(1));
+        multiply_layer<Precision>(1, layer - 1, activate_in(0));
+        multiply_layer<Precision>(0, layer, activate_in(1));
       } else {
         for_group(activate_in(0));
-        multiply_layer(0, layer, rest);
+        multiply_layer<Precision>(0, layer, rest);
       }
     }
-    if (two) multiply_layer(1, m_.layer_count - 1, rest);
+    if (two) multiply_layer<Precision>(1, m_.layer_count - 1, rest);
   }
 
   void write_values(int count, const Decoded& decoded) const {
@@ -180,15 +204,15 @@ class Block {
     const float* sums = row(group.sums, point);
     const float* slope = slope_row(group, layer, point);
     for (int c = 0; c < m_.layers[layer].inputs; c += tile_channels) {
-      store_tile(group, point, c, load(slope + c) * load(sums + c),
-                 load(slope + c + 16) * load(sums + c + 16));
+      store_tile<Precise>(group, point, c, load(slope + c) * load(sums + c),
+                          load(slope + c + 16) * load(sums + c + 16));
     }
   }
 
   template <class Each>
   void multiply_transposed(int g, int layer, const Each& each) const {
-    multiply(m_.layers[layer].transposed_tiles, no_bias, 0, groups_[g].values, groups_[g].sums,
-             stride_, each);
+    multiply_parts(m_.layers[layer].transposed_tiles, no_bias, 0, groups_[g].values,
+                   groups_[g].sums, stride_, each);
   }
 
   // Leaves the shares of the planes' channels in the groups' sums.

@@ -66,7 +66,7 @@ inline __m512i upper_halves(BitVector a, BitVector b) {
 inline Vector upper_half(Vector x) { return reinterpret_cast<Vector>(bits_of(x) & 0xffff0000u); }
 
 // Channels [0, 16) and [16, 32) of a tile at one point.
-inline void store_split(Vector a, Vector b, const SplitValues& to, int at) {
+inline void store_parts(Vector a, Vector b, const SplitValues& to, int at) {
   const Vector rest_a = a - upper_half(a), rest_b = b - upper_half(b);
   const Vector low_a = rest_a - upper_half(rest_a), low_b = rest_b - upper_half(rest_b);
   _mm512_store_si512(to.part[0] + at, upper_halves(bits_of(a), bits_of(b)));
@@ -106,22 +106,30 @@ constexpr int tile_bytes = 1024, row_bytes = 64;
   _tile_dpbf16ps(2, 5, 6); \
   _tile_dpbf16ps(3, 5, 7);
 
+#define LRM_LOAD_BIAS                                                \
+  /* The same for every point: a step of 0 bytes from row to row. */ \
+  _tile_loadd(0, bias, 0);                                           \
+  _tile_loadd(1, bias + 16, 0);                                      \
+  _tile_loadd(2, bias, 0);                                           \
+  _tile_loadd(3, bias + 16, 0);
+#define LRM_STORE_SUMS                            \
+  _tile_stored(0, sums, sum_bytes);               \
+  _tile_stored(1, sums + 16, sum_bytes);          \
+  _tile_stored(2, sums + 16 * stride, sum_bytes); \
+  _tile_stored(3, sums + 16 * stride + 16, sum_bytes);
+
 // sums [group_points, stride] = bias + values times the layer's weights; meanwhile each(point) for
 // all points of a group whose values and sums are elsewhere.
 template <class Each>
-__attribute__((noinline)) void multiply(const KernelTiles& layer, const float* bias, int bias_step,
-                                        const SplitValues& values, float* sums, int stride,
-                                        const Each& each) {
+__attribute__((noinline)) void multiply_parts(const KernelTiles& layer, const float* bias,
+                                              int bias_step, const SplitValues& values, float* sums,
+                                              int stride, const Each& each) {
   __asm__ volatile("" ::: "memory");  // see TileScope
   Turns<Each> turns(6 * layer.input_tiles * layer.output_pairs, each);
   const long long sum_bytes = 4LL * stride;
   const char* weights = reinterpret_cast<const char*>(layer.weights);
   for (int pair = 0; pair < layer.output_pairs; ++pair) {
-    // A step of 0 bytes from row to row: the same bias for every point.
-    _tile_loadd(0, bias, 0);
-    _tile_loadd(1, bias + 16, 0);
-    _tile_loadd(2, bias, 0);
-    _tile_loadd(3, bias + 16, 0);
+    LRM_LOAD_BIAS
     for (int k = 0; k < layer.input_tiles; ++k, weights += 6 * tile_bytes) {
       const int at = k * group_points * tile_channels;
       const unsigned short *high = values.part[0] + at, *middle = values.part[1] + at,
@@ -146,10 +154,7 @@ __attribute__((noinline)) void multiply(const KernelTiles& layer, const float* b
       LRM_ADD_PRODUCTS
       turns.take();
     }
-    _tile_stored(0, sums, sum_bytes);
-    _tile_stored(1, sums + 16, sum_bytes);
-    _tile_stored(2, sums + 16 * stride, sum_bytes);
-    _tile_stored(3, sums + 16 * stride + 16, sum_bytes);
+    LRM_STORE_SUMS
     sums += tile_channels;
     bias += bias_step;
   }

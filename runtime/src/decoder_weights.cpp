@@ -49,8 +49,9 @@ KernelTiles tiles_of(const Matrix& m) {
           (m.rows + tile_channels - 1) / tile_channels};
 }
 
+// Of a matrix of one part.
 std::size_t tile_values(const KernelTiles& tiles) {
-  return 3 * as_size(tiles.input_tiles) * as_size(tiles.output_pairs) *
+  return as_size(tiles.input_tiles) * as_size(tiles.output_pairs) *
          as_size(tile_channels * tile_channels);
 }
 
@@ -88,6 +89,26 @@ void write_tiles(const Matrix& m, const KernelTiles& tiles, unsigned short* valu
       write_tile(m, output, input, values);
       write_tile(m, output + 16, input, values + tile_size);
       values += 6 * tile_size;
+    }
+  }
+}
+
+// To the nearest bfloat16, after making up for what cutting takes off the values it meets.
+unsigned short rounded(float x) {
+  constexpr float cut_away = 1.00283f;  // see decoder_rough_impl.h
+  x *= cut_away;
+  std::uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return static_cast<unsigned short>((bits + 0x8000u) >> 16);
+}
+
+void write_rounded(const Matrix& m, const KernelTiles& tiles, unsigned short* values) {
+  for (int pair = 0; pair < tiles.output_pairs; ++pair) {
+    for (int k = 0; k < tiles.input_tiles; ++k) {
+      for (int i = 0; i < 2 * tile_size; ++i) {
+        const int half = i % 2, output = i / 2 % 16 + i / tile_size * 16, j = i / 32 % 16;
+        *values++ = rounded(m.at(pair * tile_channels + output, k * tile_channels + j + 16 * half));
+      }
     }
   }
 }
@@ -156,18 +177,25 @@ void DecoderWeights::add_panels(const lrm_field_options& options, const float* c
 void DecoderWeights::add_tiles(const lrm_field_options& options, const float* const* weights,
                                KernelModel* model) {
   std::size_t values = 0;
-  const auto count = [&](int, const Matrix& m) { values += tile_values(tiles_of(m)); };
-  for_matrices(options, weights, count, count);
+  for_matrices(
+      options, weights, [&](int, const Matrix& m) { values += 4 * tile_values(tiles_of(m)); },
+      [&](int, const Matrix& m) { values += 3 * tile_values(tiles_of(m)); });
   tiles_ = AlignedArray<unsigned short>(values);
   unsigned short* next = tiles_.data();
   const auto write = [&](const Matrix& m) {
     KernelTiles tiles = tiles_of(m);
     write_tiles(m, tiles, next);
-    tiles.weights = std::exchange(next, next + tile_values(tiles));
+    tiles.weights = std::exchange(next, next + 3 * tile_values(tiles));
     return tiles;
   };
   for_matrices(
-      options, weights, [&](int i, const Matrix& m) { model->layers[i].tiles = write(m); },
+      options, weights,
+      [&](int i, const Matrix& m) {
+        KernelLayer& layer = model->layers[i];
+        layer.tiles = write(m);
+        write_rounded(m, layer.tiles, next);
+        layer.rounded = std::exchange(next, next + tile_values(layer.tiles));
+      },
       [&](int i, const Matrix& m) { model->layers[i].transposed_tiles = write(m); });
 }
 

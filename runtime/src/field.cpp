@@ -62,6 +62,13 @@ void Field::raw_density_parallel(const float* xyz, std::size_t n, float* raw,
   });
 }
 
+void Field::rough_raw_density_parallel(const float* xyz, std::size_t n, float* raw,
+                                       const Progress& progress) const {
+  for_point_ranges(thread_count_, n, progress, [&](std::size_t first, std::size_t count) {
+    decoder_.rough_raw_density(xyz + 3 * first, count, raw + first);
+  });
+}
+
 void Field::query_parallel(const float* xyz, std::size_t n, float* density, float* rgb,
                            const Progress& progress) const {
   for_point_ranges(thread_count_, n, progress, [&](std::size_t first, std::size_t count) {
@@ -69,7 +76,7 @@ void Field::query_parallel(const float* xyz, std::size_t n, float* density, floa
   });
 }
 
-void Field::grid(double half, int resolution, bool activate, float* values,
+void Field::grid(double half, int resolution, const Decoded& wanted,
                  const Progress& progress) const {
   const auto n = static_cast<std::size_t>(resolution);
   const std::size_t lines_per_task = std::max<std::size_t>(points_per_task / n, 1);
@@ -83,16 +90,26 @@ void Field::grid(double half, int resolution, bool activate, float* values,
         for (std::size_t i = 0; i < lines; ++i) {
           grid_line(half, resolution, first + i, xyz.data() + 3 * n * i);
         }
-        Decoded decoded;
-        decoded.density = values + n * first;
-        decoded.activate = activate;
+        Decoded decoded = wanted;
+        decoded.density += n * first;
         decoder_.evaluate(xyz.data(), n * lines, decoded);
       },
       progress);
 }
 
 void Field::density_grid(int resolution, float* density, const Progress& progress) const {
-  grid(static_cast<double>(radius_), resolution, true, density, progress);
+  Decoded decoded;
+  decoded.density = density;
+  decoded.activate = true;
+  grid(static_cast<double>(radius_), resolution, decoded, progress);
+}
+
+void Field::rough_raw_grid(double half, int resolution, float* raw,
+                           const Progress& progress) const {
+  Decoded decoded;
+  decoded.density = raw;
+  decoded.rough = true;
+  grid(half, resolution, decoded, progress);
 }
 
 const Lattice& Field::lattice(const Progress& progress) const {
@@ -114,7 +131,7 @@ std::shared_ptr<const Occupancy> Field::occupancy(float raw_limit, const Progres
     const std::lock_guard<std::mutex> lock(lattice_mutex_);
     if (occupancy_ && occupancy_->raw_limit() == raw_limit) return occupancy_;
   }
-  const auto made = std::make_shared<const Occupancy>(whole, raw_limit);
+  const auto made = std::make_shared<const Occupancy>(whole, raw_limit, thread_count_);
   const std::lock_guard<std::mutex> lock(lattice_mutex_);
   occupancy_ = made;
   return made;

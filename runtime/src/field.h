@@ -38,15 +38,16 @@ class Field {
                         const Progress& progress = {}) const;
   void raw_density_parallel(const float* xyz, std::size_t n, float* raw,
                             const Progress& progress = {}) const;
+  void rough_raw_density_parallel(const float* xyz, std::size_t n, float* raw,
+                                  const Progress& progress = {}) const;
   void query_parallel(const float* xyz, std::size_t n, float* density, float* rgb,
                       const Progress& progress = {}) const;
 
   // The grid of lrm_field_density_grid, [n, n, n], z fastest.
   void density_grid(int resolution, float* density, const Progress& progress = {}) const;
 
-  // Density, raw or activated, at the points of the cube [-half, half]^3 with resolution^3 nodes.
-  void grid(double half, int resolution, bool activate, float* values,
-            const Progress& progress = {}) const;
+  // Rough raw density at the points of the cube [-half, half]^3 with resolution^3 nodes.
+  void rough_raw_grid(double half, int resolution, float* raw, const Progress& progress = {}) const;
 
   // A coarse look at the whole field, made on first use and kept. Reports progress only when it
   // is being made; a cancelled attempt leaves nothing behind.
@@ -57,6 +58,9 @@ class Field {
   std::shared_ptr<const Occupancy> occupancy(float raw_limit, const Progress& progress = {}) const;
 
  private:
+  // What `wanted` asks for at the points of such a cube, in decoded.density.
+  void grid(double half, int resolution, const Decoded& wanted, const Progress& progress) const;
+
   Frame frame_;
   float radius_;
   bool empty_outside_;

@@ -1,12 +1,14 @@
 #include "lattice.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <limits>
 
 #include "field.h"
 #include "field_semantics.h"
 #include "lattice_refinement.h"
+#include "parallel.h"
+#include "sizes.h"
 
 namespace lrm {
 namespace {
@@ -16,66 +18,119 @@ namespace {
 // eight none above 0.3/255.
 constexpr float margin_per_bulge = 8.0f / 8.0f;
 
-using At = std::array<std::size_t, 3>;
-
-template <class Visit>  // visit(index, node)
-void for_nodes(const Lattice& lattice, const Visit& visit) {
-  const auto n = static_cast<std::size_t>(lattice.nodes());
-  std::size_t index = 0;
-  for (std::size_t x = 0; x < n; ++x) {
-    for (std::size_t y = 0; y < n; ++y) {
-      for (std::size_t z = 0; z < n; ++z) visit(index++, At{x, y, z});
-    }
-  }
-}
-
 // Second differences at the nodes, summed over the axes: their absolute values, and those of the
 // negative ones alone.
 struct NodeCurvature {
   std::vector<float> bends, bulges;
 
   explicit NodeCurvature(const Lattice& lattice)
-      : bends(lattice.raw.size()), bulges(lattice.raw.size()) {
+      : bends(lattice.raw.size()), bulges(lattice.raw.size()) {}
+
+  void fill_layer(const Lattice& lattice, std::size_t x) {
     const int n = lattice.nodes();
     const long long strides[3] = {static_cast<long long>(n) * n, n, 1};
-    for_nodes(lattice, [&](std::size_t node, const At& at) {
-      for (std::size_t axis = 0; axis < 3; ++axis) {
-        const float difference = node_second_difference(
-            &lattice.raw[node], static_cast<int>(at[axis]), n, strides[axis]);
-        bends[node] += std::abs(difference);
-        bulges[node] += std::max(-difference, 0.0f);
-      }
-    });
-  }
-};
-
-// Cells from nodes: the largest of the eight corners.
-std::vector<float> corner_maximum(const std::vector<float>& nodes, int cells) {
-  const auto n = static_cast<std::size_t>(cells), m = n + 1;
-  std::vector<float> maximum(n * n * n);
-  for (std::size_t x = 0; x < n; ++x) {
-    for (std::size_t y = 0; y < n; ++y) {
-      for (std::size_t z = 0; z < n; ++z) {
-        const float* corner = &nodes[(x * m + y) * m + z];
-        float largest = *corner;
-        for (const std::size_t step :
-             {std::size_t{1}, m, m + 1, m * m, m * m + 1, m * m + m, m * m + m + 1}) {
-          largest = std::max(largest, corner[step]);
+    std::size_t node = x * as_size(n) * as_size(n);
+    for (int y = 0; y < n; ++y) {
+      for (int z = 0; z < n; ++z, ++node) {
+        const int at[3] = {static_cast<int>(x), y, z};
+        for (int axis = 0; axis < 3; ++axis) {
+          const float difference =
+              node_second_difference(&lattice.raw[node], at[axis], n, strides[axis]);
+          bends[node] += std::abs(difference);
+          bulges[node] += std::max(-difference, 0.0f);
         }
-        maximum[(x * n + y) * n + z] = largest;
       }
     }
   }
-  return maximum;
+};
+
+// Cells from nodes, in the layer at x: the largest of the eight corners.
+void corner_maximum(const std::vector<float>& nodes, std::size_t n, std::size_t x,
+                    std::vector<float>* cells) {
+  const std::size_t m = n + 1;
+  for (std::size_t y = 0; y < n; ++y) {
+    const float* corner = &nodes[(x * m + y) * m];
+    float* cell = &(*cells)[(x * n + y) * n];
+    for (std::size_t z = 0; z < n; ++z, ++corner) {
+      float largest = *corner;
+      for (const std::size_t step :
+           {std::size_t{1}, m, m + 1, m * m, m * m + 1, m * m + m, m * m + m + 1}) {
+        largest = std::max(largest, corner[step]);
+      }
+      cell[z] = largest;
+    }
+  }
+}
+
+// The bounds of the cells in the layer at x.
+void fill_bounds(const NodeCurvature& curvature, std::size_t x, Lattice* lattice) {
+  const auto n = as_size(lattice->cells);
+  corner_maximum(curvature.bends, n, x, &lattice->margin);
+  corner_maximum(lattice->raw, n, x, &lattice->highest);
+  corner_maximum(curvature.bulges, n, x, &lattice->bound);
+  for (std::size_t i = x * n * n; i < (x + 1) * n * n; ++i) {
+    lattice->margin[i] = lattice_margin_per_curvature * lattice->margin[i] + lattice->slack;
+    lattice->bound[i] = lattice->highest[i] + margin_per_bulge * lattice->bound[i] + lattice->slack;
+  }
+}
+
+// Nodes at which rough values are compared with precise ones: so many everywhere, and as many where
+// there is density.
+constexpr std::size_t slack_nodes = 1024;
+
+// What the worst of those nodes is off by, times this.
+constexpr float slack_per_error = 2.0f;
+
+std::vector<std::size_t> nodes_to_compare(const Lattice& lattice, float limit) {
+  std::vector<std::size_t> nodes, dense;
+  for (std::size_t i = 0; i < lattice.raw.size(); ++i) {
+    if (lattice.raw[i] > limit) dense.push_back(i);
+  }
+  for (std::size_t i = 0; i < slack_nodes; ++i) {
+    nodes.push_back(i * lattice.raw.size() / slack_nodes);
+    if (i < dense.size())
+      nodes.push_back(dense[i * dense.size() / std::min(slack_nodes, dense.size())]);
+  }
+  return nodes;
+}
+
+float measure_slack(const Field& field, const Lattice& lattice) {
+  const std::vector<std::size_t> nodes = nodes_to_compare(lattice, usual_raw_limit(field));
+  const auto m = static_cast<std::size_t>(lattice.nodes());
+  std::vector<float> xyz;
+  xyz.reserve(3 * nodes.size());
+  for (const std::size_t node : nodes) {
+    for (const std::size_t at : {node / (m * m), node / m % m, node % m}) {
+      xyz.push_back(grid_coordinate(static_cast<double>(lattice.extent), static_cast<int>(at),
+                                    lattice.nodes()));
+    }
+  }
+  std::vector<float> precise(nodes.size());
+  field.raw_density_parallel(xyz.data(), precise.size(), precise.data());
+  float worst = 0.0f;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const float error = std::abs(lattice.raw[nodes[i]] - precise[i]);
+    if (!std::isfinite(error)) return std::numeric_limits<float>::infinity();
+    worst = std::max(worst, error);
+  }
+  return slack_per_error * worst;
 }
 
 }  // namespace
+
+// Renders usually ask for the density that makes this opaque over the box's diagonal.
+float usual_raw_limit(const Field& field) {
+  constexpr double usual_opacity = 1.0 / 1024;
+  const double diagonal = 2.0 * 1.7320508075688772 * static_cast<double>(field.half_extent());
+  return field.decoder().raw_for_density(static_cast<float>(usual_opacity / diagonal));
+}
 
 // One cell per texel, so that nothing a plane can hold falls between nodes; at least 64, because a
 // finer lattice wraps objects more closely and 64^3 points are cheap; at most 128 (2 million).
 int lattice_cells(const Field& field) {
   const Decoder& decoder = field.decoder();
-  return std::clamp(std::max(decoder.plane_width(), decoder.plane_height()), 64, 128);
+  return std::clamp(std::max(decoder.plane_width(), decoder.plane_height()), 64,
+                    most_lattice_cells);
 }
 
 Lattice make_lattice(const Field& field, const Progress& progress) {
@@ -83,18 +138,19 @@ Lattice make_lattice(const Field& field, const Progress& progress) {
   lattice.cells = lattice_cells(field);
   lattice.extent = field.decoder().constant_beyond();
   lattice.spacing = 2.0f * lattice.extent / static_cast<float>(lattice.cells);
-  const auto nodes = static_cast<std::size_t>(lattice.nodes());
+  const auto cells = as_size(lattice.cells), nodes = as_size(lattice.nodes());
   lattice.raw.resize(nodes * nodes * nodes);
-  field.grid(static_cast<double>(lattice.extent), lattice.nodes(), false, lattice.raw.data(),
-             progress.part(0.0f, 0.5f));
-  const NodeCurvature curvature(lattice);
-  lattice.margin = corner_maximum(curvature.bends, lattice.cells);
-  lattice.highest = corner_maximum(lattice.raw, lattice.cells);
-  lattice.bound = corner_maximum(curvature.bulges, lattice.cells);
-  for (std::size_t i = 0; i < lattice.bound.size(); ++i) {
-    lattice.margin[i] *= lattice_margin_per_curvature;
-    lattice.bound[i] = lattice.highest[i] + margin_per_bulge * lattice.bound[i];
+  field.rough_raw_grid(static_cast<double>(lattice.extent), lattice.nodes(), lattice.raw.data(),
+                       progress.part(0.0f, 0.5f));
+  lattice.slack = measure_slack(field, lattice);
+  NodeCurvature curvature(lattice);
+  parallel_for(field.thread_count(), nodes,
+               [&](std::size_t x, int) { curvature.fill_layer(lattice, x); });
+  for (std::vector<float>* values : {&lattice.margin, &lattice.highest, &lattice.bound}) {
+    values->resize(cells * cells * cells);
   }
+  parallel_for(field.thread_count(), cells,
+               [&](std::size_t x, int) { fill_bounds(curvature, x, &lattice); });
   refine_lattice(field, lattice, progress.part(0.5f, 1.0f));
   return lattice;
 }

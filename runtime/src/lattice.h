@@ -1,4 +1,6 @@
 // A coarse lattice of raw density over the field, for skipping empty space.
+//
+// Its values are rough where the decoder is faster so; all bounds allow for what that may hide.
 #pragma once
 
 #include <cstddef>
@@ -18,52 +20,61 @@ struct Lattice {
   int cells = 0;  // per axis; nodes = cells + 1
   float extent = 0.0f;
   float spacing = 0.0f;
-  std::vector<float> raw;      // [nodes, nodes, nodes]
+  float slack = 0.0f;          // how far off rough values may be
+  std::vector<float> raw;      // [nodes, nodes, nodes] rough
   std::vector<float> margin;   // [cells, cells, cells] how far off interpolation may be, estimated
   std::vector<float> highest;  // [cells, cells, cells] largest corner
   std::vector<float> bound;    // [cells, cells, cells] that or, if known, the centre, and how far
                                // values may bulge above: only where they are concave, unlike what
                                // `margin` allows for
   std::vector<std::int32_t> block;  // [cells, cells, cells] the refined cell's place, or -1
-  std::vector<float> octant_bound;  // [blocks, 2, 2, 2] the same for each octant
+  std::vector<float> octant_highest, octant_bound;  // [blocks, 2, 2, 2] the same for each octant
 
   int nodes() const { return cells + 1; }
 
   // Where a position lies that is given in cells from the lattice's corner, clamped to it.
   struct Place {
-    std::size_t cell, node;
+    int at[3];
     float part[3];
+    std::size_t cell, node;
   };
 
   Place place(const float position[3]) const {
     const auto n = static_cast<std::size_t>(cells);
     Place place;
-    const std::size_t x = split(position[0], &place.part[0]);
-    const std::size_t y = split(position[1], &place.part[1]);
-    const std::size_t z = split(position[2], &place.part[2]);
+    for (int i = 0; i < 3; ++i) place.at[i] = split(position[i], &place.part[i]);
+    const auto x = static_cast<std::size_t>(place.at[0]), y = static_cast<std::size_t>(place.at[1]),
+               z = static_cast<std::size_t>(place.at[2]);
     place.cell = (x * n + y) * n + z;
     place.node = (x * (n + 1) + y) * (n + 1) + z;
     return place;
   }
 
-  // Estimated upper bound of raw density at a place.
-  float upper_bound(const Place& place) const {
+  // Raw density at a place, estimated, and an upper bound, estimated too.
+  struct Estimate {
+    float raw, bound;
+  };
+
+  // The same everywhere in the place's octant if its cell is refined.
+  Estimate estimate(const Place& place) const {
     const float* part = place.part;
     if (block[place.cell] >= 0) {
       const int octant = (part[0] >= 0.5f) << 2 | (part[1] >= 0.5f) << 1 | (part[2] >= 0.5f);
-      return octant_bound[8 * static_cast<std::size_t>(block[place.cell]) +
-                          static_cast<std::size_t>(octant)];
+      const std::size_t at =
+          8 * static_cast<std::size_t>(block[place.cell]) + static_cast<std::size_t>(octant);
+      return {octant_highest[at], octant_bound[at]};
     }
-    return interpolate(&raw[place.node], part) + margin[place.cell];
+    const float value = interpolate(&raw[place.node], part);
+    return {value, value + margin[place.cell]};
   }
 
  private:
-  std::size_t split(float position, float* part) const {
+  int split(float position, float* part) const {
     const float last = static_cast<float>(cells);
     position = position > 0.0f ? (position < last ? position : last) : 0.0f;
     const int cell = position < last ? static_cast<int>(position) : cells - 1;
     *part = position - static_cast<float>(cell);
-    return static_cast<std::size_t>(cell);
+    return cell;
   }
 
   float interpolate(const float* corner, const float part[3]) const {
@@ -80,6 +91,11 @@ struct Lattice {
 
 class Field;
 class Progress;
+
+// The raw density for which a lattice is refined: below it, renders usually skip.
+float usual_raw_limit(const Field& field);
+
+constexpr int most_lattice_cells = 128;  // per axis
 
 // Cells per axis of the lattice that make_lattice makes.
 int lattice_cells(const Field& field);

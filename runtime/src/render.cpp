@@ -1,8 +1,9 @@
 // Passes:
 //   1. the field's lattice, if not made yet, and from it how far empty space reaches
-//   2. per tile of pixels, until no ray is active: every active ray gives its next few samples in
-//      occupied cells; the decoder takes them together in full blocks; rays composite them, front
-//      to back, and retire when they leave the box or are opaque
+//   2. per tile of pixels, until no ray is active: every active ray gives its next few samples that
+//      may count; those that probably do not are looked at roughly first, where the decoder has a
+//      cheaper way to; the decoder takes the others together in full blocks; rays composite them,
+//      front to back, and retire when they leave the box or are opaque
 //
 // Sample positions are those of the exhaustive march: skipping leaves samples out, it moves none.
 // An exhaustive render is the same code with nothing left out.
@@ -47,7 +48,7 @@ void render(const Field& field, const lrm_camera& camera, const lrm_render_optio
   std::shared_ptr<const Occupancy> occupancy;
   if (options.exhaustive == 0 && lattice_pays(picture, samples.count, field)) {
     // About the share that the lattice has in a first render of ordinary size.
-    occupancy = find_occupancy(field, samples, progress.part(0.0f, 0.3f));
+    occupancy = find_occupancy(field, samples, progress.part(0.0f, 0.5f));
   }
   const Scene scene{field, rays, samples, occupancy.get()};
   const int columns = (picture.width + tile_side - 1) / tile_side;
@@ -58,7 +59,7 @@ void render(const Field& field, const lrm_camera& camera, const lrm_render_optio
         const int tile = static_cast<int>(task);
         render_tile(scene, picture, tile / columns * tile_side, tile % columns * tile_side);
       },
-      progress.part(occupancy ? 0.3f : 0.0f, 1.0f));
+      progress.part(occupancy ? 0.5f : 0.0f, 1.0f));
 }
 
 }  // namespace lrm

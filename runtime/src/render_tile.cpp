@@ -5,26 +5,30 @@
 #include <memory>
 #include <vector>
 
+#include "ray_walk.h"
+
 namespace lrm {
 namespace {
 
 // Samples decoded together at most. A ray gives few at a time, since those behind the one that
 // makes it opaque are wasted, but more in a thinned-out tile, to fill the decoder's blocks.
+constexpr int tile_rays = tile_side * tile_side;
 constexpr int batch_samples = 12 * batch_points;
 constexpr int least_samples_per_turn = 2, most_samples_per_turn = 8;
+
+// Samples that probably do not count, which a ray may look at in a turn beside those.
+constexpr int doubtful_samples_per_turn = 8;
 
 // A ray that kept this share of its light in a turn is in thin fog and gives twice as many next.
 constexpr double thin_turn = 0.9;
 
+// Of both kinds together.
+constexpr int most_picked_per_turn = most_samples_per_turn + doubtful_samples_per_turn;
+
 struct ActiveRay {
   Ray<double> ray;
-  float place[3], stride[3];  // of sample 0 and from one to the next, in cells of the lattice
-  float samples_per_cell;     // at least so many are between the borders of a cell
   Composite<double> light;
   int pixel;
-  int next;   // sample
-  int given;  // samples in the current batch
-  int turn;   // samples wanted in the next
 };
 
 void write_pixel(const Picture& picture, const ActiveRay& active) {
@@ -49,13 +53,14 @@ void write_pixel(const Picture& picture, const ActiveRay& active) {
 class Tile {
  public:
   Tile(const Scene& scene, const Picture& picture) : scene_(scene), picture_(picture) {
-    rays_.reserve(tile_side * tile_side);
+    rays_.reserve(tile_rays);
   }
 
   void render(int first_row, int first_column) {
     start_rays(first_row, first_column);
     while (!rays_.empty()) {
       collect();
+      drop_doubtful();
       scene_.field.query(xyz_, static_cast<std::size_t>(count_), density_, rgb_);
       composite();
       retire();
@@ -74,66 +79,72 @@ class Tile {
   void start_ray(int row, int column) {
     ActiveRay active{};
     active.pixel = row * picture_.width + column;
-    active.turn = least_samples_per_turn;
     active.ray.axis_cosine = scene_.camera.direction(row, column, active.ray.direction);
-    if (scene_.samples.place(scene_.camera.origin(), &active.ray)) {
-      if (scene_.occupancy != nullptr) place_in_lattice(scene_.occupancy->lattice(), &active);
-      rays_.push_back(active);
-    } else {
+    if (!scene_.samples.place(scene_.camera.origin(), &active.ray)) {
       write_pixel(picture_, active);
+      return;
     }
+    RayWalk& walk = walks_[rays_.size()];
+    walk = RayWalk{};
+    walk.turn = least_samples_per_turn;
+    if (scene_.occupancy != nullptr) {
+      walk.start(scene_.camera.origin(), active.ray, scene_.samples, scene_.occupancy->lattice());
+    }
+    rays_.push_back(active);
   }
 
-  void place_in_lattice(const Lattice& lattice, ActiveRay* active) const {
-    const Ray<double>& ray = active->ray;
-    const double first = scene_.samples.distance(ray, 0);
-    const double step = scene_.samples.distance(ray, 1) - first;
-    double longest = 0.0;
-    for (int i = 0; i < 3; ++i) {
-      const double start = scene_.camera.origin()[i] + ray.direction[i] * first;
-      const double stride = ray.direction[i] * step / static_cast<double>(lattice.spacing);
-      active->place[i] = static_cast<float>((start + static_cast<double>(lattice.extent)) /
-                                            static_cast<double>(lattice.spacing));
-      active->stride[i] = static_cast<float>(stride);
-      longest = std::max(longest, std::abs(stride));
-    }
-    active->samples_per_cell = static_cast<float>(1.0 / std::max(longest, 1e-6));
-  }
-
-  // Fills the batch with the next samples of every active ray.
+  // Fills the batch with the next samples of every active ray. The rays step in turn, not one after
+  // the other, so that the processor may look for several at once.
   void collect() {
     const int rays = static_cast<int>(rays_.size());
     const int least = std::min(batch_points / rays, most_samples_per_turn);
-    const int most = batch_samples / rays;
-    count_ = 0;
-    for (ActiveRay& active : rays_) {
-      active.given = 0;
-      const int turn = std::min(std::max(active.turn, least), most);
-      while (active.given < turn && active.next < scene_.samples.count) {
-        const int skipped = empty_samples(active);
-        if (skipped > 0) {
-          active.next += skipped;
-        } else if (take_sample(active.ray, active.next++)) {
-          ++active.given;
-        }
-      }
+    const int most = std::min(batch_samples / rays, most_picked_per_turn);
+    for (int ray = 0; ray < rays; ++ray) {
+      RayWalk& walk = walks_[ray];
+      walk.picked = walk.likely = 0;
+      walk.turn = std::min(std::max(walk.turn, least), most);
+      walking_[ray] = ray;
     }
+    for (int walking = rays; walking > 0;) {
+      int left = 0;
+      for (int i = 0; i < walking; ++i) {
+        const int ray = walking_[i];
+        walking_[left] = ray;
+        left += step(ray, most) ? 1 : 0;
+      }
+      walking = left;
+    }
+    take_samples();
   }
 
-  // How many samples from the next one on lie in empty space, for all that one look can tell.
-  int empty_samples(const ActiveRay& active) const {
-    const int k = active.next, left = scene_.samples.count - k;
-    if (scene_.occupancy == nullptr || scene_.samples.always_counts(k)) return 0;
-    float position[3];
-    for (int i = 0; i < 3; ++i) {
-      position[i] = active.place[i] + static_cast<float>(k) * active.stride[i];
+  // One look, one sample or some empty ones ahead. Whether the ray goes on in this turn.
+  bool step(int ray, int most) {
+    RayWalk& walk = walks_[ray];
+    const int count = scene_.samples.count;
+    bool doubtful = false;
+    if (scene_.occupancy != nullptr && !scene_.samples.always_counts(walk.next)) {
+      // The last sample may count wherever it lies: it is not jumped over.
+      const int last = scene_.samples.always_counts(count - 1) ? count - 1 : count;
+      const int empty = walk.empty_samples(*scene_.occupancy, last - walk.next, &doubtful);
+      walk.next += empty;
+      if (empty > 0) return walk.next < count;
     }
-    const int reach = scene_.occupancy->empty_reach(position);
-    if (reach < 2) return reach;
-    const float samples = static_cast<float>(reach - 1) * active.samples_per_cell;
-    const int empty = 1 + static_cast<int>(std::min(samples, static_cast<float>(left)));
-    // The last sample may count wherever it lies: it is not jumped over.
-    return std::min(empty, scene_.samples.always_counts(k + left - 1) ? left - 1 : left);
+    picks_[ray * most_picked_per_turn + walk.picked++] = {walk.next++, doubtful};
+    walk.likely += doubtful ? 0 : 1;
+    return walk.next < count && walk.picked < most && walk.likely < walk.turn &&
+           walk.picked - walk.likely < doubtful_samples_per_turn;
+  }
+
+  void take_samples() {
+    count_ = 0;
+    for (std::size_t ray = 0; ray < rays_.size(); ++ray) {
+      const Pick* pick = picks_ + ray * most_picked_per_turn;
+      const int first = count_;
+      for (int i = 0; i < walks_[ray].picked; ++i, ++pick) {
+        if (take_sample(rays_[ray].ray, pick->sample)) doubtful_[count_ - 1] = pick->doubtful;
+      }
+      walks_[ray].picked = count_ - first;
+    }
   }
 
   bool take_sample(const Ray<double>& ray, int k) {
@@ -155,51 +166,104 @@ class Tile {
     return std::abs(xyz[0]) <= half && std::abs(xyz[1]) <= half && std::abs(xyz[2]) <= half;
   }
 
+  // Leaves out the doubtful samples that a rough look finds below the limit, as long as such looks
+  // spare the tile more than they cost.
+  void drop_doubtful() {
+    if (!scene_.field.decoder().rough_is_cheaper() || 2 * kept_ > looked_at_ + 500) return;
+    std::size_t looks = 0;
+    for (int i = 0; i < count_; ++i) {
+      if (doubtful_[i]) std::copy_n(xyz_ + 3 * i, 3, rough_xyz_ + 3 * looks++);
+    }
+    if (looks == 0) return;
+    scene_.field.decoder().rough_raw_density(rough_xyz_, looks, rough_raw_);
+    const float limit = scene_.occupancy->raw_limit() - scene_.occupancy->lattice().slack;
+    const float* raw = rough_raw_;
+    int from = 0, to = 0;
+    for (std::size_t ray = 0; ray < rays_.size(); ++ray) {
+      const int picked = walks_[ray].picked;
+      for (int i = 0; i < picked; ++i, ++from) {
+        if (doubtful_[from] && *raw++ < limit) {
+          --walks_[ray].picked;
+        } else {
+          move_sample(from, to++);
+        }
+      }
+    }
+    looked_at_ += static_cast<int>(looks);
+    kept_ += static_cast<int>(looks) - (count_ - to);
+    count_ = to;
+  }
+
+  void move_sample(int from, int to) {
+    if (from == to) return;
+    std::copy_n(xyz_ + 3 * from, 3, xyz_ + 3 * to);
+    distance_[to] = distance_[from];
+    length_[to] = length_[from];
+  }
+
   void composite() {
     int sample = 0;
-    for (ActiveRay& active : rays_) {
-      const double before = active.light.transmittance;
-      for (int i = 0; i < active.given; ++i, ++sample) {
-        const double alpha = -std::expm1(-static_cast<double>(density_[sample]) * length_[sample]);
-        active.light.add(alpha, distance_[sample], rgb_ + 3 * sample, scene_.samples.epsilon());
+    for (std::size_t ray = 0; ray < rays_.size(); ++ray) {
+      RayWalk& walk = walks_[ray];
+      Composite<double>& light = rays_[ray].light;
+      const double before = light.transmittance;
+      for (int i = 0; i < walk.picked; ++i, ++sample) {
+        const double alpha =
+            1.0 - std::exp(-static_cast<double>(density_[sample]) * length_[sample]);
+        light.add(alpha, distance_[sample], rgb_ + 3 * sample, scene_.samples.epsilon());
       }
-      const bool thin = active.light.transmittance > thin_turn * before;
-      active.turn =
-          thin ? std::min(2 * active.turn, most_samples_per_turn) : least_samples_per_turn;
+      if (walk.picked == 0) continue;
+      const bool thin = light.transmittance > thin_turn * before;
+      walk.turn = thin ? std::min(2 * walk.turn, most_samples_per_turn) : least_samples_per_turn;
     }
   }
 
-  bool done(const ActiveRay& active) const {
+  bool done(std::size_t ray) const {
     const bool opaque =
-        scene_.occupancy != nullptr && active.light.transmittance < opaque_transmittance;
-    return opaque || active.next == scene_.samples.count;
+        scene_.occupancy != nullptr && rays_[ray].light.transmittance < opaque_transmittance;
+    return opaque || walks_[ray].next == scene_.samples.count;
   }
 
   void retire() {
     std::size_t kept = 0;
-    for (ActiveRay& active : rays_) {
-      if (done(active)) {
-        write_pixel(picture_, active);
-      } else {
-        if (&rays_[kept] != &active) rays_[kept] = active;
-        ++kept;
+    for (std::size_t ray = 0; ray < rays_.size(); ++ray) {
+      if (done(ray)) {
+        write_pixel(picture_, rays_[ray]);
+        continue;
       }
+      if (kept != ray) {
+        rays_[kept] = rays_[ray];
+        walks_[kept] = walks_[ray];
+      }
+      ++kept;
     }
     rays_.resize(kept);
   }
 
+  struct Pick {
+    int sample;
+    bool doubtful;
+  };
+
   const Scene& scene_;
   const Picture& picture_;
   std::vector<ActiveRay> rays_;
+  RayWalk walks_[tile_rays];
+  int walking_[tile_rays];  // rays that are not through with their turn
+  Pick picks_[tile_rays * most_picked_per_turn];
   int count_ = 0;
+  int looked_at_ = 0, kept_ = 0;  // doubtful samples so far
   float xyz_[3 * batch_samples];
   float density_[batch_samples];
   float rgb_[3 * batch_samples];
   double distance_[batch_samples];
   double length_[batch_samples];
+  bool doubtful_[batch_samples];
+  float rough_xyz_[3 * batch_samples];
+  float rough_raw_[batch_samples];
 };
 
-static_assert(tile_side * tile_side <= batch_samples, "every ray of a tile gives a sample");
+static_assert(tile_rays <= batch_samples, "every ray of a tile gives a sample");
 
 }  // namespace
 

@@ -294,6 +294,18 @@ def test_fitted_chair(azimuth, elevation):
     assert_fast_is_close(fields.fitted_chair().native(), camera, **CLOSE_SETTINGS["unit"])
 
 
+def test_values_that_cancel():
+    """A ball of density 3 as 1003 - 1000: one bfloat16 of 1003 is 1000."""
+    spec = FieldSpec(widths=(3, 4, 4), reduction="sum", density_activation="relu")
+    first, last = np.zeros((4, 3)), np.zeros((4, 4))
+    first[0, 0], last[0, 0] = -3 / 0.6**2, 1  # |p|^2 leaves [0, 3] of the box in [978, 1003]
+    biases = [[1003, 0, 0, 0], [-1000, 0, 0, 0]]
+    field = fields.Parameters(spec, fields.quadric_planes(64), [first, last], biases)
+    camera = view(size=(96, 96))
+    assert field.native().render(camera, liblrm.render_options(exhaustive=1))[1].max() > 0.8
+    assert_fast_is_close(field.native(), camera)
+
+
 @pytest.mark.parametrize("density", [1e-3, 0.01, 0.05, 0.3])
 @pytest.mark.parametrize("activation", ["relu", "softplus", "exp"])
 def test_haze_that_is_empty_nowhere(density, activation):
