@@ -43,22 +43,22 @@ def serve_way(args: argparse.Namespace) -> None:
     way = open_way(args)
     with tempfile.TemporaryDirectory() as folder:
 
-        def whole() -> Made:
+        def whole(side: int) -> Made:
             def mesh_file(planes: tuple) -> np.ndarray:
-                mesh = way.mesh(planes[1])
+                mesh = way.mesh(planes[1], side)
                 mesh.save(Path(folder) / "mesh.glb")
                 return mesh.vertices
 
             planes, vertices, stages = in_stages(way.planes, mesh_file)
             return Made(planes[0], vertices, stages)
 
-        serve(whole, lambda made: made.keep(args.made))
+        serve(lambda: whole(args.side), lambda made: made.keep(args.made), lambda: whole(args.warm_up_side))
 
 
 def commands(args: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     common = [
         "--checkpoint", str(args.checkpoint), "--picture", str(args.picture), "--side", str(args.side),
-        "--threads", str(args.threads),
+        "--warm-up-side", str(args.warm_up_side or args.side), "--threads", str(args.threads),
     ]  # fmt: skip
     own = [sys.executable, __file__, "--engine", str(args.engine), "--marching", args.marching, *common]
     own += ["--subject", args.subject]
@@ -120,6 +120,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--picture", type=Path, default=root / "examples" / "teddy_bear.png")
     parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--warm-up-side", type=int, help="every way warms up with; default: --side")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--marching", choices=("skimage", "mcubes"), default="skimage")

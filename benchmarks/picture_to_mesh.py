@@ -21,10 +21,10 @@ Query = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # points [N, 3] -
 
 @dataclass(frozen=True)
 class Way:
-    """planes()  from the picture's file: float32 [3, C, H, W], and what `mesh` takes."""
+    """planes()  from the picture's file: float32 [3, C, H, W], and what `mesh` takes beside a grid's side."""
 
     planes: Callable[[], tuple[np.ndarray, Any]]
-    mesh: Callable[[Any], Mesh]
+    mesh: Callable[[Any, int], Mesh]
 
 
 def open_way(args: Namespace) -> Way:
@@ -49,7 +49,7 @@ def sdk_way(args: Namespace) -> Way:
         scene = rec.run(args.picture, subject=args.subject)
         return np.asarray(scene.planes), scene
 
-    return Way(planes, lambda scene: scene.mesh(resolution=args.side, **options))
+    return Way(planes, lambda scene, side: scene.mesh(resolution=side, **options))
 
 
 def torch_way(args: Namespace) -> Way:
@@ -66,14 +66,14 @@ def torch_way(args: Namespace) -> Way:
         return made[0].numpy(), made
 
     @torch.inference_mode()
-    def mesh(planes: torch.Tensor) -> Mesh:
+    def mesh(planes: torch.Tensor, side: int) -> Mesh:
         field = network.field(planes)
 
         def query(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             density, rgb = field.query(torch.from_numpy(points)[None])
             return density[0].numpy(), rgb[0].numpy()
 
-        return dense_mesh(args, engine, query)
+        return dense_mesh(args.marching, engine, side, query)
 
     return Way(planes, mesh)
 
@@ -92,8 +92,10 @@ def onnx_way(args: Namespace) -> Way:
         made = network.run(None, {"image": picture_tensor(args, engine)})[0]
         return made[0], made
 
-    def mesh(planes: np.ndarray) -> Mesh:
-        return dense_mesh(args, engine, lambda p: decoder.run(None, {"planes": planes, "points": p[None]}))
+    def mesh(planes: np.ndarray, side: int) -> Mesh:
+        return dense_mesh(
+            args.marching, engine, side, lambda p: decoder.run(None, {"planes": planes, "points": p[None]})
+        )
 
     return Way(planes, mesh)
 
@@ -125,15 +127,15 @@ def decoder_onnx(args: Namespace) -> bytes:
     return program.model_proto.SerializeToString()
 
 
-def dense_mesh(args: Namespace, engine: Engine, query: Query) -> Mesh:
+def dense_mesh(marching: str, engine: Engine, side: int, query: Query) -> Mesh:
     """Vertices as SDK points."""
     radius, threshold = engine.manifest.field.radius, engine.manifest.mesh.threshold
-    line = np.linspace(-radius, radius, args.side, dtype=np.float32)
+    line = np.linspace(-radius, radius, side, dtype=np.float32)
     points = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1).reshape(-1, 3)
     parts = np.array_split(points, -(-len(points) // CHUNK))
-    density = np.concatenate([query(part)[0] for part in parts]).reshape((args.side,) * 3)
-    vertices, faces = marched(args.marching, density, threshold)
-    vertices = (vertices * (2 * radius / (args.side - 1)) - radius).astype(np.float32)
+    density = np.concatenate([query(part)[0] for part in parts]).reshape((side,) * 3)
+    vertices, faces = marched(marching, density, threshold)
+    vertices = (vertices * (2 * radius / (side - 1)) - radius).astype(np.float32)
     colors = query(vertices)[1].astype(np.float32)
     moved = vertices @ engine.native_to_sdk[:3, :3].T + engine.native_to_sdk[:3, 3]
     return Mesh(moved.astype(np.float32), faces.astype(np.uint32), None, np.clip(colors, 0, 1))

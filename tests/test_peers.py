@@ -67,7 +67,7 @@ def command(checkout: Path, checkpoint: Path, made: Path) -> list[str]:
     return [
         sys.executable, str(ROOT / "benchmarks" / "peers" / "openlrm.py"), "--checkout", str(checkout),
         "--checkpoint", str(checkpoint), "--picture", "p.png", "--made", str(made), "--side", "40",
-        "--threads", "1", "--threshold", "3.0",
+        "--warm-up-side", "8", "--threads", "1", "--threshold", "3.0",
     ]  # fmt: skip
 
 

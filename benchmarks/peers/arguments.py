@@ -14,6 +14,7 @@ def peer_arguments(description: str | None) -> argparse.Namespace:
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--made", type=Path, required=True, help="planes and vertices go there, .npz")
     parser.add_argument("--side", type=int, required=True, help="points of the grid along an axis")
+    parser.add_argument("--warm-up-side", type=int, required=True, help="the same for the first call")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--threshold", type=float, required=True, help="density on the surface")
     args = parser.parse_args()

@@ -27,7 +27,6 @@ from benchmarks.peers.arguments import peer_arguments
 from benchmarks.ways import peak_gb, serve
 
 CONFIGURATIONS = {512: "infer-s.yaml", 768: "infer-b.yaml", 1024: "infer-l.yaml"}  # by width
-WARM_UP_SIDE = 32  # of the default 384, where a second run takes minutes and is no faster
 ENCODER = "encoder.model."  # before DINOv2's own keys
 
 
@@ -126,7 +125,7 @@ def main() -> None:
             return Made(vertices=vertices, **last).keep(args.made) | {"peak_gb": peak, "stand_ins": replaced}
 
         call = infer_single(args, target)
-        serve(lambda: call(args.side), facts, warm_up=lambda: call(WARM_UP_SIDE))
+        serve(lambda: call(args.side), facts, lambda: call(args.warm_up_side))
 
 
 if __name__ == "__main__":

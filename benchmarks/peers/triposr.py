@@ -61,8 +61,8 @@ def marching_cubes_of_pymcubes(density: Any, threshold: float) -> tuple[Any, Any
     return torch.from_numpy(vertices[:, ::-1].copy()).float(), torch.from_numpy(faces.astype("int64"))
 
 
-def run_py(args: Namespace, target: Path) -> Callable[[], Made]:
-    """What run.py does with one picture."""
+def run_py(args: Namespace, target: Path) -> Callable[[int], Made]:
+    """What run.py does with one picture, given a grid's side."""
     import numpy as np
     import torch
     from PIL import Image
@@ -80,12 +80,12 @@ def run_py(args: Namespace, target: Path) -> Callable[[], Made]:
         with torch.no_grad():
             return model([Image.fromarray((blended * 255.0).astype(np.uint8))], device="cpu")
 
-    def mesh_file(codes: Any) -> Any:
-        mesh = model.extract_mesh(codes, True, resolution=args.side, threshold=args.threshold)[0]
-        mesh.export(target)
-        return np.asarray(mesh.vertices, np.float32)
+    def call(side: int) -> Made:
+        def mesh_file(codes: Any) -> Any:
+            mesh = model.extract_mesh(codes, True, resolution=side, threshold=args.threshold)[0]
+            mesh.export(target)
+            return np.asarray(mesh.vertices, np.float32)
 
-    def call() -> Made:
         codes, vertices, stages = in_stages(planes, mesh_file)
         return Made(codes[0].numpy(), vertices, stages)
 
@@ -97,7 +97,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         replaced = install_stand_ins(Path(folder))
         call = run_py(args, Path(folder) / "mesh.glb")
-        serve(call, lambda made: made.keep(args.made) | {"stand_ins": replaced})
+
+        def facts(made: Made) -> dict:
+            return made.keep(args.made) | {"stand_ins": replaced}
+
+        serve(lambda: call(args.side), facts, lambda: call(args.warm_up_side))
 
 
 if __name__ == "__main__":
