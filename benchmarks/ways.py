@@ -18,9 +18,12 @@ from typing import Any
 MARK = "@lrm "  # libraries print as they like
 
 
-def serve(call: Callable[[], Any], facts: Callable[[Any], dict]) -> None:
-    """The process of one way: runs `call` once, then whenever asked, and ends with facts(its last result)."""
-    result = call()
+def serve(
+    call: Callable[[], Any], facts: Callable[[Any], dict], warm_up: Callable[[], Any] | None = None
+) -> None:
+    """The process of one way: runs `warm_up` (None: `call`) once, then `call` whenever asked, and ends with
+    facts(its last result)."""
+    result = (warm_up or call)()
     _say({})
     for line in sys.stdin:
         if line.strip() == "end":

@@ -8,19 +8,21 @@ PyMCubes).
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 import sys
 import tempfile
 import types
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.ways import peak_gb, serve
+from benchmarks.made import Made, in_stages
+from benchmarks.peers.arguments import peer_arguments
+from benchmarks.ways import serve
 
 FOREGROUND_RATIO = 0.85  # run.py's default
 ENCODER = {"hidden_size": 768, "image_size": 224, "layer_norm_eps": 1e-12, "patch_size": 16, "qkv_bias": True}
@@ -59,8 +61,8 @@ def marching_cubes_of_pymcubes(density: Any, threshold: float) -> tuple[Any, Any
     return torch.from_numpy(vertices[:, ::-1].copy()).float(), torch.from_numpy(faces.astype("int64"))
 
 
-def run_py(args: argparse.Namespace, target: Path) -> Callable[[], Any]:
-    """What run.py does with one picture, as a call that returns the mesh."""
+def run_py(args: Namespace, target: Path) -> Callable[[int], Made]:
+    """What run.py does with one picture, given a grid's side."""
     import numpy as np
     import torch
     from PIL import Image
@@ -71,38 +73,35 @@ def run_py(args: argparse.Namespace, target: Path) -> Callable[[], Any]:
     model = TSR.from_pretrained(str(args.checkpoint), config_name="config.yaml", weight_name="model.ckpt")
     model.renderer.set_chunk_size(8192)  # run.py's default
 
-    def call() -> Any:
+    def planes() -> Any:
         image = resize_foreground(remove_background(Image.open(args.picture), None), FOREGROUND_RATIO)
         values = np.array(image).astype(np.float32) / 255.0
         blended = values[:, :, :3] * values[:, :, 3:4] + (1 - values[:, :, 3:4]) * 0.5
         with torch.no_grad():
-            codes = model([Image.fromarray((blended * 255.0).astype(np.uint8))], device="cpu")
-        mesh = model.extract_mesh(codes, True, resolution=args.side, threshold=args.threshold)[0]
-        mesh.export(target)
-        return mesh
+            return model([Image.fromarray((blended * 255.0).astype(np.uint8))], device="cpu")
+
+    def call(side: int) -> Made:
+        def mesh_file(codes: Any) -> Any:
+            mesh = model.extract_mesh(codes, True, resolution=side, threshold=args.threshold)[0]
+            mesh.export(target)
+            return np.asarray(mesh.vertices, np.float32)
+
+        codes, vertices, stages = in_stages(planes, mesh_file)
+        return Made(codes[0].numpy(), vertices, stages)
 
     return call
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    for name in ("--checkout", "--checkpoint", "--picture", "--vertices"):
-        parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--side", type=int, required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--threshold", type=float, required=True)
-    args = parser.parse_args()
-    sys.path.insert(0, str(args.checkout))
+    args = peer_arguments(__doc__)
     with tempfile.TemporaryDirectory() as folder:
         replaced = install_stand_ins(Path(folder))
+        call = run_py(args, Path(folder) / "mesh.glb")
 
-        def facts(mesh: Any) -> dict:
-            import numpy as np
+        def facts(made: Made) -> dict:
+            return made.keep(args.made) | {"stand_ins": replaced}
 
-            np.save(args.vertices, np.asarray(mesh.vertices, np.float32))
-            return {"peak_gb": peak_gb(), "vertices": len(mesh.vertices), "stand_ins": replaced}
-
-        serve(run_py(args, Path(folder) / "mesh.glb"), facts)
+        serve(lambda: call(args.side), facts, lambda: call(args.warm_up_side))
 
 
 if __name__ == "__main__":
