@@ -23,8 +23,9 @@ from lrm_sdk.backends.openvino_parts import end_of_features
 
 PRECISIONS = ("float32", "bfloat16", "int8", "int8-static")
 SHARED_FILE = ("float32", "bfloat16")
-# On lrm-tiny, renders at 39 dB with NNCF's own choices, 4 pictures, attention and convolutions in 8 bits;
-# 42 dB without those two, 48 with 8 pictures, 49 with this share of the outliers moved to the weights.
+# On a small LRM (width 128), renders at 39 dB with NNCF's own choices, 4 pictures, attention and
+# convolutions in 8 bits; 42 dB without those two, 48 with 8 pictures, 49 with this share of the outliers
+# moved to the weights.
 CALIBRATION_PICTURES = 8
 SMOOTH_QUANT_ALPHA = 0.5
 KEPT = ("ScaledDotProductAttention", "Convolution", "ConvolutionBackpropData", "GroupConvolution")
