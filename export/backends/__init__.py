@@ -13,6 +13,7 @@ from types import ModuleType
 BACKENDS = {
     "onnxruntime": "export.backends.onnxruntime",
     "openvino": "export.backends.openvino",
+    "native": "export.backends.native",
     "tensorrt": "export.backends.tensorrt",
     "tensorrt-rtx": "export.backends.tensorrt_rtx",
 }

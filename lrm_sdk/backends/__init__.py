@@ -1,7 +1,7 @@
 """The network backends: one module each.
 
 A backend module has
-    PIP_EXTRA                          the extra that installs what it needs
+    PIP_EXTRA                          the extra that installs what it needs; None: nothing
     available(spec) -> str | None      why this machine cannot run `spec` (a NetworkSpec; None: any
                                        network at all), or None
     load(path, threads) -> Network     raises EngineError for a file that is no sound network; OpenVINO's
@@ -39,6 +39,7 @@ from lrm_sdk.errors import BackendError
 BACKENDS = {
     "tensorrt": "lrm_sdk.backends.tensorrt",
     "tensorrt-rtx": "lrm_sdk.backends.tensorrt_rtx",
+    "native": "lrm_sdk.backends.native",
     "openvino": "lrm_sdk.backends.openvino",
     "onnxruntime": "lrm_sdk.backends.onnxruntime",
 }

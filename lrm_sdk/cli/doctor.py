@@ -21,6 +21,7 @@ OPTIONAL = {
     "PIL": ("pictures given as PIL images", "pip install pillow"),
 }
 DISTRIBUTIONS = {
+    "native": "lrm-sdk",
     "PIL": "pillow",
     "fast_simplification": "fast-simplification",
     "tensorrt": "tensorrt-cu13-bindings",

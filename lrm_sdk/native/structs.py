@@ -80,6 +80,23 @@ class CMeshOptions(c.Structure):
     )
 
 
+class CNetworkOptions(c.Structure):
+    _fields_ = (
+        ("struct_size", c.c_size_t),
+        ("thread_count", c.c_int32),
+    )
+
+
+class CNetworkShape(c.Structure):
+    _fields_ = (
+        ("image", c.c_int32 * 3),
+        ("planes", c.c_int32 * 4),
+        ("precision", c.c_int32),
+        ("weight_bytes", c.c_int64),
+        ("run_bytes", c.c_int64),
+    )
+
+
 _HANDLE_OUT = c.POINTER(Handle)
 _FLOAT_POINTERS = c.POINTER(FloatPointer)
 _SIZE_OUT = c.POINTER(c.c_size_t)
@@ -118,4 +135,9 @@ PROTOTYPES: dict[str, tuple[object, list[object]]] = {
         c.c_int,
         [FloatPointer, c.c_int32, c.c_float, c.c_float, c.c_int32, _HANDLE_OUT],
     ),
+    "lrm_network_options_init": (None, [c.POINTER(CNetworkOptions)]),
+    "lrm_network_open": (c.c_int, [c.c_char_p, c.POINTER(CNetworkOptions), _HANDLE_OUT]),
+    "lrm_network_get_shape": (c.c_int, [Handle, c.POINTER(CNetworkShape)]),
+    "lrm_network_run": (c.c_int, [Handle, FloatPointer, FloatPointer, ProgressFunction, c.c_void_p]),
+    "lrm_network_close": (None, [Handle]),
 }

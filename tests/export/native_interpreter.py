@@ -1,7 +1,8 @@
 """The native plan in NumPy, by the format's description alone (docs/ENGINE.md): the judge of the exporter
 and of liblrm.
 
-The arena starts as NaN, and `run` can poison what no later operation reads, so that a wrong lifetime shows.
+The arena starts as NaN, so that what is read before it is written shows; what is written over too early makes
+the planes wrong.
 """
 
 from __future__ import annotations
@@ -77,9 +78,12 @@ class _Machine:
         assert 0 <= at <= last < memory.size and min(strides, default=0) >= 0
         return as_strided(memory[at:], sizes, [4 * s for s in strides])
 
-    def write(self, at: int, sizes, strides, values: np.ndarray) -> None:
-        assert not np.isnan(values).any(), "reads what was never written, or is written over"
-        self.view(0, at, sizes, strides)[...] = values
+    def write(self, at: int, sizes, strides, values: np.ndarray, *read: np.ndarray) -> None:
+        """read: the operands that may not lie where the result goes."""
+        assert not np.isnan(values).any(), "reads what was never written"
+        target = self.view(0, at, sizes, strides)
+        assert not any(np.may_share_memory(target, operand) for operand in read)
+        target[...] = values
 
     def dimensions(self, strides: int) -> list[tuple[int, ...]]:
         rank = self.next()
@@ -89,14 +93,15 @@ class _Machine:
     def copy(self) -> None:
         space, at, out = (self.next() for _ in range(3))
         sizes, strides, out_strides = self.dimensions(2)
-        self.write(out, sizes, out_strides, self.view(space, at, sizes, strides))
+        source = self.view(space, at, sizes, strides)
+        self.write(out, sizes, out_strides, source, source)
 
     def binary(self) -> None:
         kind, a_space, a_at, b_space, b_at, out = (self.next() for _ in range(6))
         sizes, a_strides, b_strides = self.dimensions(2)
         a, b = self.view(a_space, a_at, sizes, a_strides), self.view(b_space, b_at, sizes, b_strides)
         result = (np.add, np.subtract, np.multiply, np.divide)[kind](a, b)
-        self.write(out, [result.size], [1], result.ravel())
+        self.write(out, [result.size], [1], result.ravel(), a, b)
 
     def unary(self) -> None:
         kind, at, out, count = (self.next() for _ in range(4))
@@ -104,11 +109,11 @@ class _Machine:
 
     def layer_norm(self) -> None:
         at, out, rows, width, epsilon, scale, bias = (self.next() for _ in range(7))
-        x = self.view(0, at, [rows, width], [width, 1]).astype(np.float64)
-        x = x - x.mean(1, keepdims=True)
+        given = self.view(0, at, [rows, width], [width, 1])
+        x = given - given.mean(1, keepdims=True, dtype=np.float64)
         x /= np.sqrt(np.square(x).mean(1, keepdims=True) + struct.unpack("<d", struct.pack("<q", epsilon))[0])
         x = x * self.vector(scale, width, 1) + self.vector(bias, width, 0)
-        self.write(out, [rows, width], [width, 1], x.astype(np.float32))
+        self.write(out, [rows, width], [width, 1], x.astype(np.float32), given)
 
     def vector(self, at: int, width: int, default: float) -> np.ndarray | float:
         assert at == -1 or at % 16 == 0
@@ -117,7 +122,8 @@ class _Machine:
     def linear(self) -> None:
         at, stride, rows, inputs, outputs, matrix, bias, kind = (self.next() for _ in range(8))
         residual, residual_stride, out, out_stride = (self.next() for _ in range(4))
-        x, weights = self.view(0, at, [rows, inputs], [stride, 1]), self.matrix(matrix, outputs, inputs)
+        given, weights = self.view(0, at, [rows, inputs], [stride, 1]), self.matrix(matrix, outputs, inputs)
+        x = given
         if self.plan.precision == 1:
             x = x.astype(ml_dtypes.bfloat16).astype(np.float32)
         y = x @ weights.T + self.vector(bias, outputs, 0)
@@ -128,7 +134,7 @@ class _Machine:
             y = activation(kind, y)
         if residual != -1:
             y = y + self.view(0, residual, y.shape, [residual_stride, 1])
-        self.write(out, y.shape, [out_stride, 1], y)
+        self.write(out, y.shape, [out_stride, 1], y, given)
 
     def matrix(self, at: int, outputs: int, inputs: int) -> np.ndarray:
         dtype = np.dtype([np.float32, ml_dtypes.bfloat16][self.plan.precision])
@@ -148,7 +154,7 @@ class _Machine:
         scores = np.exp(scores - scores.max(-1, keepdims=True))
         result = np.einsum("hqk,hkd->qhd", scores / scores.sum(-1, keepdims=True), v)
         out, stride = places[3]
-        self.write(out, [queries, heads, width], [stride, width, 1], result)
+        self.write(out, [queries, heads, width], [stride, width, 1], result, q, k, v)
 
 
 def activation(kind: int, x: np.ndarray) -> np.ndarray:
