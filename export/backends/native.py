@@ -1,8 +1,8 @@
 """liblrm's own network code on a CPU: the graph as a plan of operations (export/native), no other library.
 
-    float32   products in float32
-    bfloat16  matrices in bfloat16, half the file; products in bfloat16 where the processor has AMX, else in
-              float32 from the same weights
+float32   products in float32
+bfloat16  matrices in bfloat16, half the file; products in bfloat16 where the processor has AMX, else in
+          float32 from the same weights
 """
 
 from __future__ import annotations

@@ -95,7 +95,9 @@ def _dimensions(shape: Sequence[int], *strides: Sequence[int]) -> Dimensions:
     """Merged; at least one."""
     found = merged([*zip(shape, *strides, strict=True)]) or [(1,) * (1 + len(strides))]
     if len(found) > MAX_RANK:
-        raise ValueError(f"a tensor of {len(found)} dimensions: liblrm takes {MAX_RANK}; build for onnxruntime")
+        raise ValueError(
+            f"a tensor of {len(found)} dimensions: liblrm takes {MAX_RANK}; build for onnxruntime"
+        )
     return found
 
 

@@ -86,7 +86,9 @@ def _array(tensor: onnx.TensorProto, folder: Path) -> np.ndarray:
             folder / place["location"], dtype, "r", int(place.get("offset", 0)), tuple(tensor.dims)
         )
     except (OSError, ValueError) as error:
-        raise ValueError(f"{folder / place['location']}: cannot be read ({error}); export it again") from error
+        raise ValueError(
+            f"{folder / place['location']}: cannot be read ({error}); export it again"
+        ) from error
 
 
 def _known_shapes(values: list[onnx.ValueInfoProto]) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -105,7 +107,7 @@ def _node(proto: onnx.NodeProto) -> Node:
 def _folded(graph: Graph, proto: onnx.NodeProto, opset: int) -> bool:
     """Whether its outputs are constants, which they then are in the graph."""
     if proto.op_type == "Shape" and proto.input[0] in graph.shapes:
-        given = {proto.input[0]: np.empty(graph.shapes[proto.input[0]], np.bool_)}
+        given = {proto.input[0]: np.zeros(graph.shapes[proto.input[0]], np.bool_)}
     elif all(name in graph.constants for name in proto.input if name):
         given = {name: graph.constants[name] for name in proto.input if name}
     else:

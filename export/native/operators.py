@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from export.native.emitter import Emitter, elementwise, operand, place
 from export.native.fusion import ACTIVATIONS
 from export.native.graph import Node
-from export.native.emitter import Emitter, elementwise, operand, place
 from export.native.matrix import Matrix, matrix
 from export.native.plan import BINARY_KINDS, Activation, Buffer, Code, Stored, Weight, Word, real
 from export.native.views import View, whole

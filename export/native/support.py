@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 
 from export.native.graph import Graph, Node
@@ -72,7 +71,13 @@ def _conv(graph: Graph, node: Node) -> str | None:
     plain = plain and list(node.attributes.get("dilations", ones)) == ones and group == 1
     plain = plain and node.attributes.get("auto_pad", "NOTSET") in ("NOTSET", "VALID")
     constant = all(name in graph.constants for name in node.inputs[1:])
-    if plain and constant and len(kernel) == 2 and strides == kernel and "output_shape" not in node.attributes:
+    if (
+        plain
+        and constant
+        and len(kernel) == 2
+        and strides == kernel
+        and "output_shape" not in node.attributes
+    ):
         return None
     size = "x".join(map(str, kernel)) + (f" with stride {strides[0]}" if strides != ones else "")
     return f"{node.op} {size}" + (f" in {group} groups" if group > 1 else "")

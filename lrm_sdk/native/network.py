@@ -49,7 +49,7 @@ class PlanNetwork:
         """
         pixels = float32_array("image", image, self.image)
         try:
-            planes = np.empty(self.planes, np.float32)
+            planes = np.zeros(self.planes, np.float32)
         except MemoryError as error:
             raise OutOfMemoryError(f"no memory for planes of {list(self.planes)}; free some") from error
         bridge = ProgressBridge(progress)

@@ -10,38 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from export.build_engine import BuildError, BuildOptions, build_engine
-from export.export_onnx import ExportOptions, export_checkpoint
-from export.onnx_from_torch import OnnxOptions
 from export.staging import TargetExists
 from lrm_sdk import Reconstructor
 from lrm_sdk.engine import load_engine
 from lrm_sdk.verify import verify_engine
-from models import checkpoint
-from models.field import FieldSpec
-from models.lrm import LRM, LRMConfig
-from models.vit import ViTConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "export" / "build_engine.py"
-
-
-@pytest.fixture(scope="session")
-def source(tmp_path_factory) -> Path:
-    """A checkpoint folder and, in onnx/, what ships of it."""
-    folder = tmp_path_factory.mktemp("checkpoint") / "small"
-    torch.manual_seed(0)
-    config = LRMConfig(
-        image_size=48, encoder=ViTConfig(64, 2, 2, 8, 32), width=64, depth=2, heads=2, plane_tokens=4,
-        upsample=2, plane_channels=4, field=FieldSpec(widths=(12, 8, 4)),
-    )  # fmt: skip
-    checkpoint.save(LRM(config).eval(), folder)
-    pictures = [ROOT / "examples" / "teddy_bear.png"]
-    extras = ExportOptions(license="CC0-1.0", pictures=pictures)
-    export_checkpoint(folder, folder / "onnx", OnnxOptions(), extras)
-    return folder
 
 
 def only(folder: Path) -> list[str]:

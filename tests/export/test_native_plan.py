@@ -2,65 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
-from onnxruntime import InferenceSession
+from onnx import helper
 
-from export.native.file import write
 from export.native.lowering import plan_network
 from export.native.memory import lay_out
-from export.native.plan import Activation, Code, Plan
+from export.native.plan import Activation, Code
 from tests.export import native_interpreter
-
-TOKENS, WIDTH = 16, 48  # of x and y, [batch, TOKENS, WIDTH]
-IMAGE, PLANES = (3, 16, 16), (3, 16, 4, 4)
-
-
-def node(op: str, inputs: str, outputs: str, **attributes) -> onnx.NodeProto:
-    return helper.make_node(op, inputs.split(), outputs.split(), **attributes)
-
-
-def save(path: Path, nodes: list[onnx.NodeProto], weights: dict[str, object]) -> Path:
-    """A network in which `nodes` make y of x; weights: shapes to be filled, or arrays."""
-    random = np.random.default_rng(0)
-    given = {"x_shape": np.array([-1, TOKENS, WIDTH]), "planes_shape": np.array([-1, *PLANES]), **weights}
-    arrays = {
-        name: random.normal(0, 0.2, w).astype(np.float32) if isinstance(w, tuple) else w
-        for name, w in given.items()
-    }
-    nodes = [node("Reshape", "image x_shape", "x"), *nodes, node("Reshape", "y planes_shape", "planes")]
-    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", *s])
-              for n, s in (("image", IMAGE), ("planes", PLANES))]  # fmt: skip
-    tensors = [numpy_helper.from_array(a, n) for n, a in arrays.items()]
-    graph = helper.make_graph(nodes, "test", values[:1], values[1:], tensors)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=11)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-    return path
-
-
-def check(path: Path, bound: float = 1e-5, precision: str = "float32") -> Plan:
-    """The interpreter's planes against ONNX Runtime's; relative l2."""
-    plan = plan_network(path)
-    target = path.with_suffix(".lrmnet")
-    write(target, plan, precision)
-    read = native_interpreter.read(target)
-    image = np.random.default_rng(1).random(read.image, np.float32)
-    expected = InferenceSession(path).run(None, {"image": image[None]})[0][0]
-    planes = native_interpreter.run(read, image)
-    assert planes.shape == expected.shape
-    assert np.linalg.norm(planes - expected) <= bound * np.linalg.norm(expected)
-    return plan
-
-
-def counts(plan: Plan) -> dict[str, int]:
-    return dict(Counter(operation.code.name for operation in plan.operations))
-
+from tests.export.native_graphs import TOKENS, WIDTH, check, counts, node, save
 
 LINEAR = [node("MatMul", "x w", "product")]
 VECTOR = (WIDTH,)
@@ -69,7 +20,8 @@ SQUARE = {"w": (WIDTH, WIDTH)}
 FUSED = {
     "bias": ([*LINEAR, node("Add", "b product", "y")], {**SQUARE, "b": VECTOR}, Activation.NONE),
     "gemm": (
-        [node("Reshape", "x rows", "r"), node("Gemm", "r w b", "p", transB=1), node("Reshape", "p x_shape", "y")],
+        [node("Reshape", "x rows", "r"), node("Gemm", "r w b", "p", transB=1),
+         node("Reshape", "p x_shape", "y")],
         {**SQUARE, "b": VECTOR, "rows": np.array([-1, WIDTH])}, Activation.NONE,
     ),
     "layer scale": (
@@ -124,7 +76,8 @@ APART = {
         {"w": (WIDTH, 2 * WIDTH)}, {"LINEAR": 1, "COPY": 1, "UNARY": 1, "BINARY": 1},
     ),
     "norms": (
-        [node("LayerNormalization", "x s b", "n"), node("LayerNormalization", "n t", "y", axis=1, epsilon=0.1)],
+        [node("LayerNormalization", "x s b", "n"),
+         node("LayerNormalization", "n t", "y", axis=1, epsilon=0.1)],
         {"s": VECTOR, "b": VECTOR, "t": (TOKENS, WIDTH)}, {"LAYER_NORM": 2},
     ),
     "arithmetic": (
@@ -168,9 +121,15 @@ def attention(heads: int, *, flat: bool, joined: bool) -> tuple[list[onnx.NodePr
         nodes += [node("Add", "k_ bias", "k")]
         weights |= {f"w{n}": (WIDTH, WIDTH) for n in "qkv"} | {"bias": VECTOR}
     if flat:
-        return [*nodes, node("Attention", "q k v", "y", q_num_heads=heads, kv_num_heads=heads, scale=0.3)], weights
+        return [
+            *nodes,
+            node("Attention", "q k v", "y", q_num_heads=heads, kv_num_heads=heads, scale=0.3),
+        ], weights
     for n in "qkv":
-        nodes += [node("Reshape", f"{n} heads", f"{n}1"), node("Transpose", f"{n}1", f"{n}2", perm=[0, 2, 1, 3])]
+        nodes += [
+            node("Reshape", f"{n} heads", f"{n}1"),
+            node("Transpose", f"{n}1", f"{n}2", perm=[0, 2, 1, 3]),
+        ]
     nodes += [node("Attention", "q2 k2 v2", "a"), node("Transpose", "a", "b", perm=[0, 2, 1, 3])]
     return [*nodes, node("Reshape", "b x_shape", "y")], weights
 

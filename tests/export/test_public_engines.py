@@ -19,20 +19,12 @@ from export.onnx_from_torch import OnnxOptions, export_onnx
 from lrm_sdk import Camera, Reconstructor
 from lrm_sdk.verify import verify_engine
 from models.readers import ReadOptions
+from tests.export.companions import with_companions
+from tests.export.conftest import SMALL
+from tests.export.native_graphs import check, counts
 from tests.models import golden
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = ("triposr-mini", "openlrm-mini")
-
-
-@pytest.fixture(scope="module", params=SMALL)
-def built(request, tmp_path_factory) -> tuple[str, Path, dict]:
-    """Name, engine directory, manifest."""
-    folder = tmp_path_factory.mktemp(request.param)
-    checkpoint = golden.write_checkpoint(request.param, folder / "checkpoint")
-    options = BuildOptions(image_size=golden.describe(request.param).get("source_size"))
-    manifest = build_engine(folder / "e.lrm", checkpoint=checkpoint, options=options)
-    return request.param, folder / "e.lrm", manifest
 
 
 def test_engine_reproduces_the_public_code(built):
@@ -150,23 +142,12 @@ def test_half_precision_graphs_for_gpus(name, tmp_path):
 def test_bfloat16_weights_halve_the_file(built, tmp_path):
     _, folder, manifest = built
     made = build_engine(
-        tmp_path / "b.lrm", onnx=_with_companions(folder, tmp_path / "onnx"),
+        tmp_path / "b.lrm", onnx=with_companions(folder, tmp_path / "onnx"),
         options=BuildOptions(precisions=["bfloat16"]),
     )  # fmt: skip
     assert made["verification"]["passed"]
     assert made["files"]["network.bfloat16.onnx"]["size"] < 0.6 * manifest["files"]["network.onnx"]["size"]
     assert 1e-4 < verify_engine(tmp_path / "b.lrm").planes_relative_error < 2e-2
-
-
-def _with_companions(engine: Path, folder: Path) -> Path:
-    """The ONNX of an engine as export_onnx.py lays it out."""
-    folder.mkdir()
-    for name in ("network.onnx", "field.safetensors", "verification.safetensors"):
-        (folder / name).write_bytes((engine / name).read_bytes())
-    manifest = json.loads((engine / "engine.json").read_text())
-    kept = {k: v for k, v in manifest.items() if k not in ("networks", "verification", "files")}
-    (folder / "manifest.json").write_text(json.dumps(kept))
-    return folder / "network.onnx"
 
 
 def test_a_checkpoint_that_cannot_be_read_leaves_nothing(tmp_path):
@@ -176,6 +157,14 @@ def test_a_checkpoint_that_cannot_be_read_leaves_nothing(tmp_path):
     with pytest.raises(BuildError, match=r"damaged or cut short.*download it again"):
         build_engine(tmp_path / "e.lrm", checkpoint=checkpoint)
     assert [p.name for p in tmp_path.iterdir()] == ["c"]
+
+
+def test_the_native_plan_is_the_network(built, tmp_path):
+    """Little but normalisation, embeddings and first tokens stays outside of the large operations."""
+    check(built[1] / "network.onnx", 1e-2, "bfloat16", target=tmp_path / "b.lrmnet")
+    plan = check(built[1] / "network.onnx", 1e-6, target=tmp_path / "f.lrmnet")
+    found = counts(plan)
+    assert "UNARY" not in found and found["BINARY"] + found["COPY"] <= 12
 
 
 @pytest.mark.slow

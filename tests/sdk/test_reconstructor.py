@@ -305,12 +305,12 @@ def test_a_run_that_has_begun_finishes_after_close(engine_folder):
         (
             {"backend": "cuda"},
             BackendError,
-            "backend: expected auto or one of tensorrt, tensorrt-rtx, native, openvino, onnxruntime, got 'cuda'",
+            "expected auto or one of tensorrt, tensorrt-rtx, native, openvino, onnxruntime, got 'cuda'",
         ),
         (
             {"backend": None},
             BackendError,
-            "backend: expected auto or one of tensorrt, tensorrt-rtx, native, openvino, onnxruntime, got None",
+            "expected auto or one of tensorrt, tensorrt-rtx, native, openvino, onnxruntime, got None",
         ),
         ({"backend": ["auto"]}, BackendError, "backend: expected auto or one of"),
         ({"device": "cuda:0"}, BackendError, "device='cuda:0': no NVIDIA driver"),
