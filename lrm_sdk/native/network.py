@@ -43,9 +43,9 @@ class PlanNetwork:
         self.weight_bytes, self.run_bytes = shape.weight_bytes, shape.run_bytes
 
     def run(self, image: object, progress: Progress | None = None) -> np.ndarray:
-        """image [C, H, W] in [0, 1] -> planes float32 [3, C, H, W].
+        """image [C, H, W] in [0, 1] -> planes float32 [3, C, H, W]. What progress raises ends the run.
 
-        Raises InvalidArgumentError, NotFiniteError, OutOfMemoryError, CancelledError.
+        Raises InvalidArgumentError, OutOfMemoryError, CancelledError.
         """
         pixels = float32_array("image", image, self.image)
         try:
