@@ -5,6 +5,8 @@
     python export/build_engine.py --checkpoint stabilityai/TripoSR --out triposr.lrm
     python export/build_engine.py --checkpoint stabilityai/TripoSR --out triposr.lrm \
         --backend onnxruntime openvino --precision float32 int8
+    python export/build_engine.py --checkpoint stabilityai/TripoSR --out triposr.lrm \
+        --backend native --precision bfloat16
 
 Several backends and precisions give an engine with several networks; `lrm tune` finds the fastest.
 

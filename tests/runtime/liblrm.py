@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import POINTER, c_float, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_float, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,6 +75,17 @@ class MeshOptions(ctypes.Structure):
     ]  # fmt: skip
 
 
+class NetworkOptions(ctypes.Structure):
+    _fields_ = [("struct_size", c_size_t), ("thread_count", c_int32)]
+
+
+class NetworkShape(ctypes.Structure):
+    _fields_ = [
+        ("image", c_int32 * 3), ("planes", c_int32 * 4), ("precision", c_int32),
+        ("weight_bytes", c_int64), ("run_bytes", c_int64),
+    ]  # fmt: skip
+
+
 def library_path() -> Path:
     """LRM_LIBRARY, else the installed package's, else the newest one built in this checkout."""
     if "LRM_LIBRARY" in os.environ:
@@ -104,6 +115,11 @@ def _load() -> ctypes.CDLL:
     lib.lrm_mesh_copy.argtypes = [c_void_p, c_size_t, c_size_t, Floats, Floats, Floats, Indices]
     lib.lrm_mesh_destroy.argtypes = [c_void_p]
     lib.lrm_mesh_destroy.restype = None
+    lib.lrm_network_open.argtypes = [ctypes.c_char_p, POINTER(NetworkOptions), POINTER(c_void_p)]
+    lib.lrm_network_get_shape.argtypes = [c_void_p, POINTER(NetworkShape)]
+    lib.lrm_network_run.argtypes = [c_void_p, Floats, Floats, ProgressFn, c_void_p]
+    lib.lrm_network_close.argtypes = [c_void_p]
+    lib.lrm_network_close.restype = None
     lib.lrm_mesh_evaluation_count.argtypes = [c_void_p]
     lib.lrm_mesh_evaluation_count.restype = c_uint64
     return lib
