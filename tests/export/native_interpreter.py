@@ -14,7 +14,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
-from scipy.special import erf
+from scipy.special import erf, expit
 
 COPY, BINARY, UNARY, LAYER_NORM, LINEAR, ATTENTION = range(1, 7)
 
@@ -47,9 +47,12 @@ def read(path: Path) -> PlanFile:
     )
 
 
-def run(plan: PlanFile, image: np.ndarray) -> np.ndarray:
-    """image float32 [C, H, W] -> planes float32 [3, C, H, W]."""
-    machine = _Machine(plan)
+def run(plan: PlanFile, image: np.ndarray, *, rounded: bool = True) -> np.ndarray:
+    """image float32 [C, H, W] -> planes float32 [3, C, H, W].
+
+    rounded: what bfloat16 matrices multiply is rounded to bfloat16, as liblrm does where it has AMX.
+    """
+    machine = _Machine(plan, rounded)
     machine.arena[plan.image_at : plan.image_at + image.size] = image.ravel()
     for code, words in plan.operations:
         machine.run(code, words)
@@ -57,7 +60,8 @@ def run(plan: PlanFile, image: np.ndarray) -> np.ndarray:
 
 
 class _Machine:
-    def __init__(self, plan: PlanFile) -> None:
+    def __init__(self, plan: PlanFile, rounded: bool) -> None:
+        self.rounded = rounded and plan.precision == 1
         self.arena = np.full(plan.arena, np.nan, np.float32)
         self.plan = plan
         self.spaces = (self.arena, plan.weights[: plan.weights.size // 4 * 4].view(np.float32))
@@ -124,7 +128,7 @@ class _Machine:
         residual, residual_stride, out, out_stride = (self.next() for _ in range(4))
         given, weights = self.view(0, at, [rows, inputs], [stride, 1]), self.matrix(matrix, outputs, inputs)
         x = given
-        if self.plan.precision == 1:
+        if self.rounded:
             x = x.astype(ml_dtypes.bfloat16).astype(np.float32)
         y = x @ weights.T + self.vector(bias, outputs, 0)
         if kind == 5:
@@ -150,7 +154,7 @@ class _Machine:
             self.view(0, at, [heads, n, width], [width, stride, 1])
             for (at, stride), n in zip(places, (queries, keys, keys), strict=False)
         )
-        scores = scale * np.einsum("hqd,hkd->hqk", q, k)
+        scores = scale * np.einsum("hqd,hkd->hqk", q.astype(np.float64), k)
         scores = np.exp(scores - scores.max(-1, keepdims=True))
         result = np.einsum("hqk,hkd->qhd", scores / scores.sum(-1, keepdims=True), v)
         out, stride = places[3]
@@ -164,5 +168,5 @@ def activation(kind: int, x: np.ndarray) -> np.ndarray:
     if kind == 2:
         return x * 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi).astype(np.float32) * (x + 0.044715 * x**3)))
     if kind == 3:
-        return x / (1 + np.exp(-x))
+        return x * expit(x)
     return np.maximum(x, 0) if kind == 4 else x

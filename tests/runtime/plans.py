@@ -1,0 +1,141 @@
+"""Hand-made native plans: each operation by itself, with sizes around those that kernels pad to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from export.native.matrix import matrix
+from export.native.plan import Activation, Buffer, Code, Operation, Place, Plan, Stored, Weight, real
+
+
+@dataclass(frozen=True)
+class Case:
+    """A plan and the image [1, rows, width] that it is run on."""
+
+    plan: Plan
+    image: np.ndarray
+
+
+def case(rows: int, width: int, outputs: int, make: Callable, scale: float = 1.0) -> Case:
+    """make(image, planes) gives the operations; planes is [3, 1, 1, outputs / 3]."""
+    image, planes = Buffer(rows * width), Buffer(outputs)
+    values = scale * np.random.default_rng(rows + width).standard_normal((1, rows, width))
+    shapes = (1, rows, width), (3, 1, 1, outputs // 3)
+    return Case(Plan(make(image, planes), image, shapes[0], planes, shapes[1]), values.astype(np.float32))
+
+
+def random_weight(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32) / np.float32(
+        shape[-1] ** 0.5
+    )
+
+
+def linear(
+    rows: int, inputs: int, outputs: int, activation: Activation = Activation.NONE, *,
+    bias: bool = True, residual: str = "", spare: int = 0,
+) -> Case:  # fmt: skip
+    """spare: columns of the image that are no inputs. residual: "" for none, "apart", "in place"."""
+    width, out_width = inputs + spare, outputs // 2 if activation == Activation.GEGLU else outputs
+    stored = Stored(Weight(random_weight(outputs, seed=1))) if bias else -1
+
+    def make(image: Buffer, planes: Buffer) -> list[Operation]:
+        before = planes if residual == "in place" else Buffer(rows * out_width)
+        filled = Weight(random_weight(rows, out_width, seed=2))
+        fill = [1, Stored(filled), Place(before), 1, rows * out_width, 1, 1]
+        weights = Stored(Weight(matrix(random_weight(outputs, inputs))))
+        words = [
+            Place(image, spare), width, rows, inputs, outputs, weights, stored,
+            int(activation), *([Place(before), out_width] if residual else [-1, 0]), Place(planes), out_width,
+        ]  # fmt: skip
+        operation = Operation(Code.LINEAR, words, planes)
+        return [Operation(Code.COPY, fill, before), operation] if residual else [operation]
+
+    return case(rows, width, rows * out_width, make)
+
+
+def attention(heads: int, queries: int, keys: int, width: int, scale: float = 1.0) -> Case:
+    """Queries are the first rows of the image, keys and values columns of the others."""
+    columns = heads * width
+
+    def make(image: Buffer, planes: Buffer) -> list[Operation]:
+        start = queries * 2 * columns
+        words = [
+            Place(image), 2 * columns, Place(image, start), 2 * columns, Place(image, start + columns),
+            2 * columns, Place(planes), columns, heads, queries, keys, width, real(width**-0.5),
+        ]  # fmt: skip
+        return [Operation(Code.ATTENTION, words, planes)]
+
+    return case(queries + keys, 2 * columns, queries * columns, make, scale)
+
+
+def unary(kind: int, count: int, scale: float) -> Case:
+    def make(image: Buffer, planes: Buffer) -> list[Operation]:
+        return [Operation(Code.UNARY, [kind, Place(image), Place(planes), count], planes)]
+
+    return case(1, count, count, make, scale)
+
+
+def layer_norm(rows: int, width: int, *, weights: bool, scale: float = 1.0) -> Case:
+    stored = [Stored(Weight(random_weight(width, seed=s))) if weights else -1 for s in (3, 4)]
+
+    def make(image: Buffer, planes: Buffer) -> list[Operation]:
+        words = [Place(image), Place(planes), rows, width, real(1e-6), *stored]
+        return [Operation(Code.LAYER_NORM, words, planes)]
+
+    return case(rows, width, rows * width, make, scale)
+
+
+def binary(kind: int) -> Case:
+    """The image transposed against a constant row, and a constant column."""
+    rows, width = 9, 35
+    row, column = (Stored(Weight(1.5 + random_weight(n, seed=n))) for n in (rows, width))
+
+    def make(image: Buffer, planes: Buffer) -> list[Operation]:
+        middle = Buffer(rows * width)
+        first = [kind, 0, Place(image), 1, row, Place(middle), 2, width, 1, 0, rows, width, 1]
+        last = [kind, 1, column, 0, Place(middle), Place(planes), 2, width, 1, rows, rows, 0, 1]
+        return [Operation(Code.BINARY, first, middle), Operation(Code.BINARY, last, planes)]
+
+    return case(rows, width, rows * width, make)
+
+
+def copy() -> Case:
+    """Every other column of the image, transposed and repeated; rank 5."""
+    rows, width = 7, 30
+
+    def make(image: Buffer, planes: Buffer) -> list[Operation]:
+        dimensions = [(3, 10, 5 * 2 * rows), (5, 2, rows), (2, 0, 5 * rows), (rows, width, 1), (1, 0, 0)]
+        words = [0, Place(image), Place(planes), 5, *(n for d in dimensions for n in d)]
+        return [Operation(Code.COPY, words, planes)]
+
+    return case(rows, width, 3 * 5 * 2 * rows, make)
+
+
+SIZES = [(3, 1, 1), (5, 3, 9), (33, 64, 48), (18, 100, 31), (129, 96, 200), (66, 257, 16), (3, 1024, 96)]
+CASES = {
+    **{f"linear {r} x {i} -> {o}": linear(r, i, o) for r, i, o in SIZES},
+    **{f"linear {a.name}": linear(21, 40, 64, a) for a in Activation},
+    **{f"linear {a.name}, apart": linear(33, 47, 96, a, residual="apart", spare=5) for a in Activation},
+    **{
+        f"linear {a.name}, in place": linear(48, 32, 32, a, residual="in place", bias=False)
+        for a in Activation
+    },
+    "wide geglu": linear(300, 64, 512, Activation.GEGLU),
+    "attention 1": attention(1, 3, 1, 16),
+    "attention small": attention(2, 6, 7, 16),
+    "attention tall": attention(3, 131, 65, 64),
+    "attention long": attention(1, 33, 300, 32),
+    "attention wide": attention(2, 129, 47, 128),
+    "attention sharp": attention(2, 64, 64, 64, scale=3.0),
+    **{f"unary {k}": unary(k, 1003, 3.0) for k in range(4)},
+    **{f"unary {k}, extreme": unary(k, 99, 1e4) for k in range(4)},
+    "norm": layer_norm(6, 50, weights=True),
+    "norm without weights": layer_norm(3, 1024, weights=False),
+    "norm of one value": layer_norm(3, 1, weights=True),
+    "norm of small values": layer_norm(9, 33, weights=True, scale=1e-4),
+    **{f"binary {k}": binary(k) for k in range(4)},
+    "copy": copy(),
+}

@@ -1,0 +1,57 @@
+"""Every operation of a native plan by every instruction set of this machine, against the interpreter."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.native.file import write
+from tests.export import native_interpreter
+from tests.runtime import network_once, plans
+from tests.runtime.test_instruction_sets import FLAGS, skip_unless_it_runs
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+def write_cases(folder: Path, precision: str) -> Path:
+    folder.mkdir()
+    for name, case in plans.CASES.items():
+        write(folder / f"{name}.lrmnet", case.plan, precision)
+        np.save(folder / f"{name}.image.npy", case.image)
+    return folder
+
+
+@pytest.fixture(scope="module", params=FLAGS)
+def answers(request, tmp_path_factory) -> tuple[str, Path]:
+    """The instruction set, and a folder of what it makes of every case in each precision."""
+    skip_unless_it_runs(request.param)
+    folder = tmp_path_factory.mktemp(request.param)
+    for precision, threads in zip(PRECISIONS, ("1", "3"), strict=True):
+        cases = write_cases(folder / precision, precision)
+        command = [sys.executable, "-m", network_once.__name__, str(cases), threads]
+        environment = {**os.environ, "LRM_INSTRUCTION_SET": request.param}
+        root = Path(__file__).parents[2]
+        done = subprocess.run(command, env=environment, cwd=root, check=True, capture_output=True, text=True)
+        assert done.stdout.strip() == request.param
+    return request.param, folder
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", plans.CASES)
+def test_an_operation_is_what_its_description_says(answers, name, precision):
+    instruction_set, folder = answers
+    path = folder / precision / f"{name}.lrmnet"
+    tiles = precision == "bfloat16" and instruction_set == "amx"
+    plan = native_interpreter.read(path)
+    expected = native_interpreter.run(plan, plans.CASES[name].image, rounded=tiles)
+    # Our own array; pickles are refused.
+    planes = np.load(path.with_suffix(".planes.npy"), allow_pickle=False)  # noqa: TID251
+    # Tiles multiply attention in bfloat16 too, which the interpreter does not.
+    bound = 1e-2 if tiles and name.startswith("attention") else 2e-6
+    error = np.linalg.norm(planes - expected) / np.linalg.norm(expected)
+    assert planes.shape == expected.shape and error <= bound
