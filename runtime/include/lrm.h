@@ -1,8 +1,8 @@
 /*
  * lrm.h - query, render and mesh the triplane field of a Large Reconstruction Model.
  *
- * One header, plain C11, no dependency. The network (picture -> planes) runs elsewhere; liblrm
- * does everything after it. A complete program:
+ * One header, plain C11, no dependency. liblrm runs the network (picture -> planes) from a .lrmnet
+ * file, or takes planes that another library made, and does everything after it. A complete program:
  *
  *   lrm_field_options options;
  *   lrm_field_options_init(&options);               // defaults, then what the engine.json says
@@ -87,6 +87,44 @@ LRM_API const char *lrm_instruction_set(void);
 /* Called on the thread that made the long call, with `fraction` in [0, 1], never falling. Return
    nonzero to cancel: the call then ends soon with LRM_ERROR_CANCELLED and no output. */
 typedef int32_t (*lrm_progress_fn)(void *user_data, float fraction);
+
+/* -- The network -------------------------------------------------------------------------------- */
+
+/* An image-to-triplane transformer, planned by export/build_engine.py --backend native. The file (docs/ENGINE.md)
+   is mapped: it must stay as it is while the network is open. */
+typedef struct lrm_network lrm_network;
+
+typedef enum lrm_network_precision {
+  LRM_NETWORK_FLOAT32 = 0,
+  LRM_NETWORK_BFLOAT16 = 1 /* of matrices and products; with AMX also of what they are multiplied by */
+} lrm_network_precision;
+
+typedef struct lrm_network_options {
+  size_t struct_size;   /* set by init */
+  int32_t thread_count; /* threads a run may use, the caller's included; 0, the default: all cores */
+} lrm_network_options;
+
+typedef struct lrm_network_shape {
+  int32_t image[3];     /* channels, height, width */
+  int32_t planes[4];    /* 3, channels, height, width */
+  int32_t precision;    /* lrm_network_precision */
+  int64_t weight_bytes; /* of the file, mapped */
+  int64_t run_bytes;    /* of memory that each run takes, from its begin to its end */
+} lrm_network_shape;
+
+LRM_API void lrm_network_options_init(lrm_network_options *options);
+
+/* path in UTF-8. A file that is none of these, or damaged: LRM_ERROR_INVALID_ARGUMENT, with what is wrong. */
+LRM_API lrm_status lrm_network_open(const char *path, const lrm_network_options *options,
+                                    lrm_network **network);
+LRM_API lrm_status lrm_network_get_shape(const lrm_network *network, lrm_network_shape *shape);
+
+/* image   float32 of the shape's size, RGB in [0, 1], prepared as the engine.json says.
+   planes  float32, for lrm_field_create. progress may be NULL.
+   A network is immutable: any number of threads may run it at once. */
+LRM_API lrm_status lrm_network_run(const lrm_network *network, const float *image, float *planes,
+                                   lrm_progress_fn progress, void *user_data);
+LRM_API void lrm_network_close(lrm_network *network);
 
 /* -- The field ---------------------------------------------------------------------------------- */
 

@@ -18,10 +18,8 @@
 // Optimization Reference Manual, chapter 20 (blocking for tiles).
 #pragma once
 
-#include <immintrin.h>
-
+#include "amx_tiles.h"
 #include "decoder_kernel.h"
-#include "simd.h"
 
 namespace lrm {
 namespace {
@@ -34,36 +32,6 @@ constexpr int group_points = 32;
 struct SplitValues {
   unsigned short* part[3];
 };
-
-// Tiles are configured for the scope's thread: all eight are 16 rows of 64 bytes.
-class TileScope {
- public:
-  TileScope() {
-    alignas(64) unsigned char configuration[64] = {1};  // palette 1
-    for (int tile = 0; tile < 8; ++tile) {
-      configuration[16 + 2 * tile] = 64;  // bytes in a row, 16 bits
-      configuration[48 + tile] = 16;      // rows
-    }
-    // The compiler does not know that the instruction reads this.
-    __asm__ volatile("" ::"r"(configuration) : "memory");
-    _tile_loadconfig(configuration);
-  }
-  ~TileScope() { _tile_release(); }
-  TileScope(const TileScope&) = delete;
-  TileScope& operator=(const TileScope&) = delete;
-};
-
-typedef unsigned int BitVector __attribute__((vector_size(64), may_alias));
-
-inline BitVector bits_of(Vector x) { return reinterpret_cast<BitVector>(x); }
-
-// The upper halves of a's and b's lanes, as pairs.
-inline __m512i upper_halves(BitVector a, BitVector b) {
-  return _mm512_mask_blend_epi16(0xaaaaaaaau, reinterpret_cast<__m512i>(a >> 16),
-                                 reinterpret_cast<__m512i>(b));
-}
-
-inline Vector upper_half(Vector x) { return reinterpret_cast<Vector>(bits_of(x) & 0xffff0000u); }
 
 // Channels [0, 16) and [16, 32) of a tile at one point.
 inline void store_parts(Vector a, Vector b, const SplitValues& to, int at) {
@@ -90,8 +58,6 @@ class Turns {
   int credit_ = 0;
   int point_ = 0;
 };
-
-constexpr int tile_bytes = 1024, row_bytes = 64;
 
 // Tiles 0 to 3 add up, 4 and 5 hold values of 16 points each, 6 and 7 weights of 16 outputs each.
 #define LRM_LOAD_VALUES(from)        \

@@ -1,0 +1,321 @@
+#include "network_plan.h"
+
+#include <cmath>
+#include <cstring>
+#include <initializer_list>
+#include <limits>
+
+#include "error.h"
+#include "network_kernel.h"
+
+namespace lrm {
+namespace {
+
+constexpr char magic[] = "LRMNET01";
+constexpr std::int64_t header_words = 15, page = 4096;
+// Sizes up to this multiply without overflow in 64 bits where two of them meet.
+constexpr std::int64_t largest_size = std::int64_t{1} << 31;
+constexpr std::int64_t most_floats = std::int64_t{1} << 40;
+
+[[noreturn]] void refuse(const char* what, std::int64_t got) {
+  throw Error(
+      LRM_ERROR_INVALID_ARGUMENT,
+      "no sound network: %s, got %lld; the file is damaged or of another version: build the "
+      "engine again",
+      what, static_cast<long long>(got));
+}
+
+void expect(bool good, const char* what, std::int64_t got) {
+  if (!good) refuse(what, got);
+}
+
+// The words of one record, read in order.
+class Words {
+ public:
+  Words(const unsigned char* data, std::int64_t count) : data_(data), count_(count) {}
+
+  std::int64_t take() {
+    expect(at_ < count_, "expected more words in a step", count_);
+    std::int64_t word;
+    std::memcpy(&word, data_ + 8 * at_++, sizeof word);
+    return word;
+  }
+  std::int64_t between(std::int64_t low, std::int64_t high, const char* what) {
+    const std::int64_t word = take();
+    expect(word >= low && word <= high, what, word);
+    return word;
+  }
+  int size(const char* what) {
+    return static_cast<int>(between(1, std::numeric_limits<int>::max() - 64, what));
+  }
+  double real() {
+    const std::int64_t word = take();
+    double value;
+    std::memcpy(&value, &word, sizeof value);
+    expect(std::isfinite(value), "expected a finite number", word);
+    return value;
+  }
+  void end() const { expect(at_ == count_, "expected fewer words in a step", count_); }
+
+ private:
+  const unsigned char* data_;
+  const std::int64_t count_;
+  std::int64_t at_ = 0;
+};
+
+// Reads and checks steps against the sizes of the plan.
+class StepReader {
+ public:
+  explicit StepReader(const NetworkPlan& plan) : plan_(plan) {}
+
+  PlanStep read(std::int64_t opcode, Words& words) const {
+    switch (opcode) {
+      case 1:
+        return copy(words);
+      case 2:
+        return binary(words);
+      case 3:
+        return unary(words);
+      case 4:
+        return layer_norm(words);
+      case 5:
+        return linear(words);
+      case 6:
+        return attention(words);
+      default:
+        refuse("expected an operation of 1 to 6", opcode);
+    }
+  }
+
+ private:
+  std::int64_t constants() const { return plan_.weight_bytes / 4; }
+
+  void in_arena(std::int64_t first, std::int64_t last) const {
+    expect(first >= 0 && last < plan_.arena_floats, "expected values within the arena",
+           first < 0 ? first : last);
+  }
+  void in_constants(std::int64_t at, std::int64_t count) const {
+    expect(at >= 0 && count <= constants() && at <= constants() - count,
+           "expected constants within the file", at);
+  }
+  // `rows` rows of `width` floats.
+  void rows_in_arena(std::int64_t at, std::int64_t stride, std::int64_t rows,
+                     std::int64_t width) const {
+    expect(at >= 0 && at < most_floats, "expected values within the arena", at);
+    expect(stride >= 0 && stride < largest_size, "expected a stride below 2^31", stride);
+    expect(rows == 1 || stride >= width, "expected rows that do not overlap", stride);
+    in_arena(at, at + (rows - 1) * stride + width - 1);
+  }
+
+  Operand operand(Words& words) const {
+    Operand value;
+    value.constant = words.between(0, 1, "expected a value in the arena (0) or the file (1)") == 1;
+    value.at = words.between(0, most_floats, "expected an offset of a value");
+    return value;
+  }
+  void reach(const Operand& value, std::int64_t last) const {
+    value.constant ? in_constants(value.at, last - value.at + 1) : in_arena(value.at, last);
+  }
+
+  static std::vector<Dimension> dimensions(Words& words) {
+    const std::int64_t rank = words.between(1, plan_max_rank, "expected a rank of 1 to 8");
+    std::vector<Dimension> found;
+    for (std::int64_t i = 0; i < rank; ++i) {
+      Dimension d;
+      d.size = words.between(1, largest_size, "expected a size of 1 to 2^31");
+      d.first_stride = words.between(0, largest_size, "expected a stride of 0 to 2^31");
+      d.second_stride = words.between(0, largest_size, "expected a stride of 0 to 2^31");
+      found.push_back(d);
+    }
+    return found;
+  }
+  static std::int64_t last_of(std::int64_t at, const std::vector<Dimension>& dimensions,
+                              std::int64_t Dimension::* stride) {
+    for (const Dimension& d : dimensions) {
+      at += (d.size - 1) * (d.*stride);
+      expect(at <= most_floats, "expected values within the arena", at);
+    }
+    return at;
+  }
+
+  PlanStep copy(Words& words) const {
+    CopyStep step;
+    step.in = operand(words);
+    step.out = words.between(0, most_floats, "expected an offset of a value");
+    step.dimensions = dimensions(words);
+    reach(step.in, last_of(step.in.at, step.dimensions, &Dimension::first_stride));
+    in_arena(step.out, last_of(step.out, step.dimensions, &Dimension::second_stride));
+    return step;
+  }
+
+  PlanStep binary(Words& words) const {
+    BinaryStep step;
+    step.kind = static_cast<int>(words.between(0, 3, "expected a kind of 0 to 3"));
+    step.first = operand(words);
+    step.second = operand(words);
+    step.out = words.between(0, most_floats, "expected an offset of a value");
+    step.dimensions = dimensions(words);
+    reach(step.first, last_of(step.first.at, step.dimensions, &Dimension::first_stride));
+    reach(step.second, last_of(step.second.at, step.dimensions, &Dimension::second_stride));
+    std::int64_t count = 1;
+    for (const Dimension& d : step.dimensions) {
+      count *= d.size;
+      expect(count <= most_floats, "expected values within the arena", count);
+    }
+    in_arena(step.out, step.out + count - 1);
+    return step;
+  }
+
+  PlanStep unary(Words& words) const {
+    static constexpr int activations[] = {linear_gelu, linear_gelu_tanh, linear_silu, linear_relu};
+    UnaryStep step;
+    step.activation = activations[words.between(0, 3, "expected a kind of 0 to 3")];
+    step.in = words.between(0, most_floats, "expected an offset of a value");
+    step.out = words.between(0, most_floats, "expected an offset of a value");
+    step.count = words.between(1, most_floats, "expected a count");
+    in_arena(step.in, step.in + step.count - 1);
+    in_arena(step.out, step.out + step.count - 1);
+    return step;
+  }
+
+  std::int64_t optional_constants(Words& words, std::int64_t count) const {
+    const std::int64_t at = words.between(-1, most_floats, "expected an offset of constants or -1");
+    if (at >= 0) in_constants(at, count);
+    return at;
+  }
+
+  PlanStep layer_norm(Words& words) const {
+    LayerNormStep step;
+    step.in = words.take();
+    step.out = words.take();
+    step.rows = words.size("expected a number of rows");
+    step.width = words.size("expected a width");
+    step.epsilon = static_cast<float>(words.real());
+    step.scale = optional_constants(words, step.width);
+    step.bias = optional_constants(words, step.width);
+    rows_in_arena(step.in, step.width, step.rows, step.width);
+    rows_in_arena(step.out, step.width, step.rows, step.width);
+    return step;
+  }
+
+  PlanStep linear(Words& words) const {
+    LinearStep step;
+    step.in = words.take();
+    step.in_stride = words.take();
+    step.rows = words.size("expected a number of rows");
+    step.inputs = words.size("expected a number of inputs");
+    step.outputs = words.size("expected a number of outputs");
+    step.matrix = words.between(0, 4 * most_floats, "expected an offset of a matrix");
+    step.bias = optional_constants(words, step.outputs);
+    step.activation = static_cast<int>(words.between(0, 5, "expected an activation of 0 to 5"));
+    step.residual = words.between(-1, most_floats, "expected an offset of a value or -1");
+    step.residual_stride = words.take();
+    step.out = words.take();
+    step.out_stride = words.take();
+    const bool gated = step.activation == linear_geglu;
+    expect(!gated || step.outputs % linear_group == 0, "expected gated outputs in groups of 32",
+           step.outputs);
+    const std::int64_t width = gated ? step.outputs / 2 : step.outputs;
+    rows_in_arena(step.in, step.in_stride, step.rows, step.inputs);
+    rows_in_arena(step.out, step.out_stride, step.rows, width);
+    if (step.residual >= 0) {
+      rows_in_arena(step.residual, step.residual_stride, step.rows, width);
+    }
+    check_matrix(step);
+    return step;
+  }
+
+  void check_matrix(const LinearStep& step) const {
+    const std::int64_t bytes = std::int64_t{step.outputs} * step.inputs;
+    expect(step.matrix % 64 == 0, "expected a matrix at a multiple of 64 bytes", step.matrix);
+    expect(bytes <= (plan_.weight_bytes - step.matrix) / (plan_.bfloat16 ? 2 : 4),
+           "expected a matrix within the file", step.matrix);
+  }
+
+  PlanStep attention(Words& words) const {
+    AttentionStep step;
+    for (std::int64_t* word : {&step.q, &step.q_stride, &step.k, &step.k_stride, &step.v,
+                               &step.v_stride, &step.out, &step.out_stride}) {
+      *word = words.take();
+    }
+    step.heads = words.size("expected a number of heads");
+    step.queries = words.size("expected a number of queries");
+    step.keys = words.size("expected a number of keys");
+    step.width = words.size("expected a width of a head");
+    step.scale = static_cast<float>(words.real());
+    expect(step.scale > 0, "expected a scale above 0", 0);
+    const std::int64_t width = std::int64_t{step.heads} * step.width;
+    rows_in_arena(step.q, step.q_stride, step.queries, width);
+    rows_in_arena(step.k, step.k_stride, step.keys, width);
+    rows_in_arena(step.v, step.v_stride, step.keys, width);
+    rows_in_arena(step.out, step.out_stride, step.queries, width);
+    return step;
+  }
+
+  const NetworkPlan& plan_;
+};
+
+std::int64_t product(const std::int64_t* sizes, int count) {
+  std::int64_t total = 1;
+  for (int i = 0; i < count; ++i) {
+    expect(sizes[i] >= 1 && sizes[i] <= 1 << 20, "expected a size of 1 to 2^20", sizes[i]);
+    total *= sizes[i];
+    expect(total <= most_floats, "expected values within the arena", total);
+  }
+  return total;
+}
+
+// A picture or planes, contiguous in the arena.
+void check_values(const std::int64_t* sizes, int count, std::int64_t at, std::int64_t arena) {
+  const std::int64_t floats = product(sizes, count);
+  expect(at >= 0 && floats <= arena && at <= arena - floats, "expected values within the arena",
+         at);
+}
+
+NetworkPlan read_header(Words& words, const MappedFile& file) {
+  NetworkPlan plan;
+  const auto file_bytes = static_cast<std::int64_t>(file.size());
+  plan.weights_at = words.between(page, file_bytes, "expected weights within the file");
+  expect(plan.weights_at % page == 0, "expected weights at a multiple of 4096", plan.weights_at);
+  const std::int64_t said = words.take();
+  expect(said == file_bytes, "expected as many bytes as the file has", said);
+  plan.weight_bytes = file_bytes - plan.weights_at;
+  plan.bfloat16 = words.between(0, 1, "expected a precision of 0 or 1") == 1;
+  return plan;
+}
+
+}  // namespace
+
+NetworkPlan read_network_plan(const MappedFile& file) {
+  const auto size = static_cast<std::int64_t>(file.size());
+  expect(size >= 8 * header_words, "expected a header of 120 bytes", size);
+  expect(std::memcmp(file.data(), magic, 8) == 0, "expected LRMNET01 at the start of the file",
+         file.data()[0]);
+  Words words(file.data() + 8, header_words - 1);
+  NetworkPlan plan = read_header(words, file);
+  const std::int64_t count = words.between(0, 1 << 20, "expected a number of steps");
+  plan.arena_floats = words.between(1, most_floats, "expected a size of the arena");
+  for (std::int64_t& n : plan.image) n = words.take();
+  plan.image_at = words.take();
+  for (std::int64_t& n : plan.planes) n = words.take();
+  plan.planes_at = words.take();
+  check_values(plan.image, 3, plan.image_at, plan.arena_floats);
+  check_values(plan.planes, 4, plan.planes_at, plan.arena_floats);
+
+  const StepReader reader(plan);
+  const unsigned char* at = file.data() + 8 * header_words;
+  std::int64_t left = plan.weights_at / 8 - header_words;
+  for (std::int64_t i = 0; i < count; ++i) {
+    Words head(at, left < 2 ? left : 2);
+    const std::int64_t opcode = head.take();
+    const std::int64_t length = head.between(0, left - 2, "expected steps before the weights");
+    Words record(at + 16, length);
+    plan.steps.push_back(reader.read(opcode, record));
+    record.end();
+    at += 8 * (length + 2);
+    left -= length + 2;
+  }
+  return plan;
+}
+
+}  // namespace lrm
