@@ -190,8 +190,9 @@ def _product_behind(graph: Graph, name: str) -> Node | None:
     node = graph.producer(name)
     while node is not None and node.op in ("Reshape", "Transpose") and _only_use(graph, node.outputs[0]):
         node = graph.producer(node.inputs[0])
-    found = node is not None and node.op == "Linear" and _open(node) and _only_use(graph, node.outputs[0])
-    return node if found else None
+    if node is None or node.op != "Linear" or not _open(node) or node.outputs[0] not in graph.shapes:
+        return None
+    return node if _only_use(graph, node.outputs[0]) else None
 
 
 def _join(graph: Graph, source: str, parts: list[Node]) -> None:

@@ -17,6 +17,7 @@ from lrm_sdk.errors import EngineError, InvalidArgumentError
 from lrm_sdk.native import PlanNetwork, instruction_set, version
 
 PIP_EXTRA = None
+MAX_THREADS = 1024  # of liblrm
 
 
 def available(spec: NetworkSpec | None) -> str | None:
@@ -26,7 +27,7 @@ def available(spec: NetworkSpec | None) -> str | None:
 
 def load(path: Path, threads: int | None) -> NativeNetwork:
     """Raises EngineError for a damaged file or no plan of ours, OutOfMemoryError."""
-    count = threads or usable_cores()
+    count = min(threads or usable_cores(), MAX_THREADS)
     try:
         plan = PlanNetwork(path, count)
     except InvalidArgumentError as error:

@@ -114,6 +114,32 @@ def copy() -> Case:
     return case(rows, width, 3 * 5 * 2 * rows, make)
 
 
+def every_operation() -> Case:
+    """One of each: x + y, GELU, norm, a product and its residual, attention over it, a copy."""
+    rows, width = 6, 48
+
+    def make(image: Buffer, planes: Buffer) -> list[Operation]:
+        size = rows * width
+        a, b, c, d = (Buffer(size) for _ in range(4))
+        vector, square = (
+            Stored(Weight(random_weight(width))),
+            Stored(Weight(matrix(random_weight(width, width)))),
+        )
+        sizes = [rows, width, 0, width, 1, 1]
+        at = [Place(image), width, Place(a), width, Place(d), width, Place(c), width]
+        return [
+            Operation(Code.BINARY, [0, 0, Place(image), 1, vector, Place(a), 2, *sizes], a),
+            Operation(Code.UNARY, [0, Place(a), Place(a), size], a),
+            Operation(Code.LAYER_NORM, [Place(a), Place(b), rows, width, real(1e-5), vector, vector], b),
+            Operation(Code.LINEAR, [Place(b), width, rows, width, width, square, vector, 1, Place(a), width,
+                                    Place(d), width], d),
+            Operation(Code.ATTENTION, [*at, 3, rows, rows, 16, real(0.25)], c),
+            Operation(Code.COPY, [0, Place(c), Place(planes), 2, rows, width, 1, width, 1, rows], planes),
+        ]  # fmt: skip
+
+    return case(rows, width, rows * width, make)
+
+
 SIZES = [(3, 1, 1), (5, 3, 9), (33, 64, 48), (18, 100, 31), (129, 96, 200), (66, 257, 16), (3, 1024, 96)]
 CASES = {
     **{f"linear {r} x {i} -> {o}": linear(r, i, o) for r, i, o in SIZES},
