@@ -17,6 +17,7 @@ from tests.runtime import liblrm, network_once, plans
 from tests.runtime.test_instruction_sets import FLAGS, skip_unless_it_runs
 
 PRECISIONS = ("float32", "bfloat16")
+ARENA = 40  # byte of the header that says its size
 
 
 def write_cases(folder: Path, precision: str) -> Path:
@@ -82,8 +83,7 @@ def refused(path: Path, image: np.ndarray) -> bool:
     except AssertionError:  # an image of another shape: a sound file, but not for this picture
         return False
     except liblrm.LrmFailure as error:
-        if error.status != liblrm.OUT_OF_MEMORY:  # of an arena of terabytes
-            assert error.status == liblrm.INVALID_ARGUMENT and "build the engine again" in str(error)
+        assert error.status == liblrm.INVALID_ARGUMENT and "build the engine again" in str(error)
         return True
     return False
 
@@ -104,6 +104,8 @@ def test_no_word_can_be_put_to_harm(every_operation, tmp_path):
     words = range(8, end_of_operations(data), 8)
     for at in words:
         for value in (-(2**63), -17, 0, 1, 97, 2**31 - 1, 2**40, 2**63 - 1):
+            if at == ARENA and value in (2**31 - 1, 2**40):  # sound, and more than a sanitizer allocates
+                continue
             path.write_bytes(data[:at] + struct.pack("<q", value) + data[at + 8 :])
             refusals += refused(path, image)
     assert refusals > 4 * len(words)
