@@ -55,9 +55,14 @@ class Emitter:
         self.copy(view, target)
         return target
 
-    def in_rows(self, view: View) -> View:
-        """In the arena, with rows of one stride."""
-        return view if isinstance(view.source, Buffer) and view.rows() else self.in_a_row(view)
+    def in_rows(self, view: View) -> tuple[View, int, int]:
+        """In the arena, the number of rows along the last axis, and their one stride."""
+        rows = view.rows()
+        repeated = rows is not None and rows[0] > 1 and rows[1] < view.shape[-1]
+        if rows is None or repeated or not isinstance(view.source, Buffer):
+            view = self.in_a_row(view)
+            rows = view.size // view.shape[-1], view.shape[-1]
+        return view, *rows
 
     def reshaped(self, view: View, shape: Sequence[int]) -> View:
         result = view.reshaped(shape)

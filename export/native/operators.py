@@ -28,15 +28,14 @@ def product(
     activation: Activation = Activation.NONE, residual: View | None = None,
 ) -> View:  # fmt: skip
     """LINEAR over the last axis of x; the result is contiguous."""
-    x = to.in_rows(x)
-    rows, stride = x.rows() or (0, 0)
+    x, rows, stride = to.in_rows(x)
     width = m.outputs // 2 if activation == Activation.GEGLU else m.outputs
     result = whole(Buffer(rows * width), (*x.shape[:-1], width))
     added: list[Word] = [-1, 0]
     reused = None
     if residual is not None:
-        residual = to.in_rows(residual)
-        added = [place(residual), (residual.rows() or (0, 0))[1]]
+        residual, _, residual_stride = to.in_rows(residual)
+        added = [place(residual), residual_stride]
         if residual.whole and residual.source is not x.source and isinstance(residual.source, Buffer):
             reused = residual.source
     words = [
@@ -88,27 +87,29 @@ def layer_norm(to: Emitter, node: Node) -> View:
 def attention(to: Emitter, node: Node) -> View:
     flat = len(to.view(node.inputs[0]).shape) == 3
     count = to.view(node.inputs[0]).shape[1] if not flat else node.attributes["q_num_heads"]
-    query, key, value = (_columns(to, to.view(name), flat) for name in node.inputs[:3])
-    queries, keys, width = query.shape[1], key.shape[1], query.shape[2] // count
+    words: list[Word] = []
+    lengths = []
+    for name in node.inputs[:3]:
+        columns, length, stride = to.in_rows(_columns(to, to.view(name), flat))
+        words += [place(columns), stride]
+        lengths.append(length)
+    queries, keys, _ = lengths
+    width = columns.shape[-1] // count
     result = whole(Buffer(queries * count * width), (1, queries, count * width))
     scale = node.attributes.get("scale", 1 / math.sqrt(width))
-    words: list[Word] = []
-    for view in (query, key, value, result):
-        words += [place(view), (view.rows() or (0, 0))[1]]
-    to.emit(Code.ATTENTION, [*words, count, queries, keys, width, real(scale)], result)
+    words += [place(result), count * width, count, queries, keys, width, real(scale)]
+    to.emit(Code.ATTENTION, words, result)
     if flat:
         return result
     return to.reshaped(result, (1, queries, count, width)).transposed((0, 2, 1, 3))
 
 
 def _columns(to: Emitter, x: View, flat: bool) -> View:
-    """[1, length, heads * width] with rows of one stride."""
+    """[length, heads * width]"""
     if flat:
-        return to.in_rows(x)
+        return to.reshaped(x, x.shape[1:])
     _, heads, length, width = x.shape
-    x = x.transposed((0, 2, 1, 3))
-    joined = x.reshaped((1, length, heads * width))
-    return to.in_rows(to.reshaped(x, (1, length, heads * width)) if joined is None else joined)
+    return to.reshaped(x.transposed((0, 2, 1, 3)), (length, heads * width))
 
 
 def binary(to: Emitter, node: Node) -> View:

@@ -126,6 +126,7 @@ class _Machine:
     def linear(self) -> None:
         at, stride, rows, inputs, outputs, matrix, bias, kind = (self.next() for _ in range(8))
         residual, residual_stride, out, out_stride = (self.next() for _ in range(4))
+        assert rows == 1 or stride >= inputs
         given, weights = self.view(0, at, [rows, inputs], [stride, 1]), self.matrix(matrix, outputs, inputs)
         x = given
         if self.rounded:

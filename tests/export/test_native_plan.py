@@ -75,6 +75,13 @@ APART = {
          node("Gelu", "g", "h"), node("Mul", "v h", "y")],
         {"w": (WIDTH, 2 * WIDTH)}, {"LINEAR": 1, "COPY": 1, "UNARY": 1, "BINARY": 1},
     ),
+    "one row for all tokens": (
+        [node("Slice", "x zero one axis", "row"), node("Expand", "row x_shape", "rows"),
+         node("MatMul", "rows w", "y")],
+        {**SQUARE, "zero": np.array([0]), "one": np.array([1]), "axis": np.array([1]),
+         "x_shape": np.array([1, TOKENS, WIDTH])},
+        {"COPY": 1, "LINEAR": 1},
+    ),
     "norms": (
         [node("LayerNormalization", "x s b", "n"),
          node("LayerNormalization", "n t", "y", axis=1, epsilon=0.1)],
