@@ -31,7 +31,7 @@ long long aligned(long long bytes) { return (bytes + 63) / 64 * 64; }
 NetworkBytes most_bytes(const NetworkPlan& plan, int threads) {
   NetworkBytes most;
   for (const PlanStep& step : plan.steps) {
-    const NetworkBytes bytes = bytes_of(step, plan.bfloat16, threads);
+    const NetworkBytes bytes = bytes_of(step, threads);
     most.packed = std::max(most.packed, bytes.packed);
     most.scratch = std::max(most.scratch, aligned(bytes.scratch));
   }
@@ -70,7 +70,7 @@ void Network::run(const float* image, float* planes, const Progress& progress) c
   std::copy_n(image, count_of(plan_.image, 3), memory.arena + plan_.image_at);
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
     progress.report(static_cast<float>(i) / static_cast<float>(plan_.steps.size()));
-    run_step(plan_.steps[i], plan_.bfloat16, memory);
+    run_step(plan_.steps[i], memory);
   }
   progress.report(1.0f);
   std::copy_n(memory.arena + plan_.planes_at, count_of(plan_.planes, 4), planes);

@@ -11,6 +11,7 @@ enum LinearActivation {
   linear_silu = 3,
   linear_relu = 4,
   linear_geglu = 5,  // of 16 outputs in turn values and their gates: value * gelu(gate)
+  linear_relu6 = 6,  // clipped to [0, 6]
 };
 
 // Outputs of a matrix come in groups of this.
@@ -44,6 +45,20 @@ struct AttentionWork {
   long long y_stride;
 };
 
+// A convolution of each channel by itself. Values [height, width, channels], 0 outside.
+struct DepthwiseWork {
+  const float* x;
+  int height, width, channels;
+  int kernel;           // its side
+  int stride;           // between the places that it is put at
+  int top, left;        // rows and columns of zeros before the first
+  const float* matrix;  // [kernel, kernel, channels]
+  const float* bias;    // [channels] or NULL
+  int activation;       // LinearActivation without geglu
+  float* y;             // [y_height, y_width, channels]
+  int y_height, y_width;
+};
+
 struct LayerNormWork {
   const float* x;
   int rows, width;
@@ -70,6 +85,8 @@ struct NetworkKernel {
                     void* scratch);
 
   void (*layer_norm)(const LayerNormWork&, int first, int count);
+  // Rows [first, first + count) of y.
+  void (*depthwise)(const DepthwiseWork&, int first, int count);
   // activation: LinearActivation without geglu; y may be x.
   void (*activate)(int activation, const float* x, long long count, float* y);
 };

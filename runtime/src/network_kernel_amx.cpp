@@ -44,7 +44,7 @@ void attention(const AttentionWork& w, const void* packed, int head, int first, 
 const NetworkKernel amx_network_kernel = {
     row_block, packed_rows_bytes, pack_rows, linear_scratch_bytes,
     linear,    packed_head_bytes, pack_head, attention_scratch_bytes,
-    attention, layer_norm,        activate,
+    attention, layer_norm,        depthwise, activate,
 };
 
 }  // namespace lrm

@@ -17,6 +17,7 @@ const NetworkKernel LRM_NETWORK_KERNEL = {
     Attention<VectorEngine>::scratch_bytes,
     Attention<VectorEngine>::run,
     layer_norm,
+    depthwise,
     activate,
 };
 

@@ -82,8 +82,10 @@ class StepReader {
         return linear(words);
       case 6:
         return attention(words);
+      case 7:
+        return depthwise(words);
       default:
-        refuse("expected an operation of 1 to 6", opcode);
+        refuse("expected an operation of 1 to 7", opcode);
     }
   }
 
@@ -113,8 +115,14 @@ class StepReader {
     value.at = words.between(0, most_floats, "expected an offset of a value");
     return value;
   }
-  void reach(const Operand& value, std::int64_t last) const {
-    value.constant ? in_constants(value.at, last - value.at + 1) : in_arena(value.at, last);
+  void reach(const Operand& value, const std::vector<Dimension>& dimensions,
+             std::int64_t Dimension::* stride) const {
+    const Span span = span_of(value.at, dimensions, stride);
+    if (value.constant) {
+      in_constants(span.first, span.last - span.first + 1);
+    } else {
+      in_arena(span.first, span.last);
+    }
   }
 
   static std::vector<Dimension> dimensions(Words& words) {
@@ -123,19 +131,28 @@ class StepReader {
     for (std::int64_t i = 0; i < rank; ++i) {
       Dimension d;
       d.size = words.between(1, largest_size, "expected a size of 1 to 2^31");
-      d.first_stride = words.between(0, largest_size, "expected a stride of 0 to 2^31");
-      d.second_stride = words.between(0, largest_size, "expected a stride of 0 to 2^31");
+      d.first_stride =
+          words.between(-largest_size, largest_size, "expected a stride of -2^31 to 2^31");
+      d.second_stride =
+          words.between(-largest_size, largest_size, "expected a stride of -2^31 to 2^31");
       found.push_back(d);
     }
     return found;
   }
-  static std::int64_t last_of(std::int64_t at, const std::vector<Dimension>& dimensions,
-                              std::int64_t Dimension::* stride) {
+  // What the elements reach, of which the first in order is at `at`.
+  struct Span {
+    std::int64_t first, last;
+  };
+  static Span span_of(std::int64_t at, const std::vector<Dimension>& dimensions,
+                      std::int64_t Dimension::* stride) {
+    Span span = {at, at};
     for (const Dimension& d : dimensions) {
-      at += (d.size - 1) * (d.*stride);
-      expect(at <= most_floats, "expected values within the arena", at);
+      const std::int64_t reach = (d.size - 1) * (d.*stride);
+      (reach < 0 ? span.first : span.last) += reach;
+      expect(span.first >= 0 && span.last <= most_floats, "expected values within the arena",
+             reach);
     }
-    return at;
+    return span;
   }
 
   PlanStep copy(Words& words) const {
@@ -143,8 +160,8 @@ class StepReader {
     step.in = operand(words);
     step.out = words.between(0, most_floats, "expected an offset of a value");
     step.dimensions = dimensions(words);
-    reach(step.in, last_of(step.in.at, step.dimensions, &Dimension::first_stride));
-    in_arena(step.out, last_of(step.out, step.dimensions, &Dimension::second_stride));
+    reach(step.in, step.dimensions, &Dimension::first_stride);
+    reach({false, step.out}, step.dimensions, &Dimension::second_stride);
     return step;
   }
 
@@ -155,8 +172,8 @@ class StepReader {
     step.second = operand(words);
     step.out = words.between(0, most_floats, "expected an offset of a value");
     step.dimensions = dimensions(words);
-    reach(step.first, last_of(step.first.at, step.dimensions, &Dimension::first_stride));
-    reach(step.second, last_of(step.second.at, step.dimensions, &Dimension::second_stride));
+    reach(step.first, step.dimensions, &Dimension::first_stride);
+    reach(step.second, step.dimensions, &Dimension::second_stride);
     std::int64_t count = 1;
     for (const Dimension& d : step.dimensions) {
       count *= d.size;
@@ -167,9 +184,10 @@ class StepReader {
   }
 
   PlanStep unary(Words& words) const {
-    static constexpr int activations[] = {linear_gelu, linear_gelu_tanh, linear_silu, linear_relu};
+    static constexpr int activations[] = {linear_gelu, linear_gelu_tanh, linear_silu, linear_relu,
+                                          linear_relu6};
     UnaryStep step;
-    step.activation = activations[words.between(0, 3, "expected a kind of 0 to 3")];
+    step.activation = activations[words.between(0, 4, "expected a kind of 0 to 4")];
     step.in = words.between(0, most_floats, "expected an offset of a value");
     step.out = words.between(0, most_floats, "expected an offset of a value");
     step.count = words.between(1, most_floats, "expected a count");
@@ -205,9 +223,10 @@ class StepReader {
     step.rows = words.size("expected a number of rows");
     step.inputs = words.size("expected a number of inputs");
     step.outputs = words.size("expected a number of outputs");
+    step.bfloat16 = precision(words);
     step.matrix = words.between(0, 4 * most_floats, "expected an offset of a matrix");
     step.bias = optional_constants(words, step.outputs);
-    step.activation = static_cast<int>(words.between(0, 5, "expected an activation of 0 to 5"));
+    step.activation = static_cast<int>(words.between(0, 6, "expected an activation of 0 to 6"));
     step.residual = words.between(-1, most_floats, "expected an offset of a value or -1");
     step.residual_stride = words.take();
     step.out = words.take();
@@ -228,7 +247,7 @@ class StepReader {
   void check_matrix(const LinearStep& step) const {
     const std::int64_t bytes = std::int64_t{step.outputs} * step.inputs;
     expect(step.matrix % 64 == 0, "expected a matrix at a multiple of 64 bytes", step.matrix);
-    expect(bytes <= (plan_.weight_bytes - step.matrix) / (plan_.bfloat16 ? 2 : 4),
+    expect(bytes <= (plan_.weight_bytes - step.matrix) / (step.bfloat16 ? 2 : 4),
            "expected a matrix within the file", step.matrix);
   }
 
@@ -244,12 +263,48 @@ class StepReader {
     step.width = words.size("expected a width of a head");
     step.scale = static_cast<float>(words.real());
     expect(step.scale > 0, "expected a scale above 0", 0);
+    step.bfloat16 = precision(words);
     const std::int64_t width = std::int64_t{step.heads} * step.width;
     rows_in_arena(step.q, step.q_stride, step.queries, width);
     rows_in_arena(step.k, step.k_stride, step.keys, width);
     rows_in_arena(step.v, step.v_stride, step.keys, width);
     rows_in_arena(step.out, step.out_stride, step.queries, width);
     return step;
+  }
+
+  PlanStep depthwise(Words& words) const {
+    DepthwiseStep step;
+    step.in = words.take();
+    for (int* size : {&step.height, &step.width, &step.channels, &step.kernel, &step.stride}) {
+      *size = static_cast<int>(words.between(1, 1 << 20, "expected a size of 1 to 2^20"));
+    }
+    for (int* size : {&step.top, &step.left}) {
+      *size = static_cast<int>(words.between(0, 1 << 20, "expected a border of 0 to 2^20"));
+    }
+    for (int* size : {&step.out_height, &step.out_width}) {
+      *size = static_cast<int>(words.between(1, 1 << 10, "expected a size of 1 to 1024"));
+    }
+    expect(step.stride <= 1 << 10 && step.kernel <= 1 << 10, "expected a kernel of 1 to 1024",
+           step.kernel);
+    step.matrix = words.take();
+    step.bias = optional_constants(words, step.channels);
+    step.activation = static_cast<int>(words.between(0, 6, "expected an activation of 0 to 6"));
+    expect(step.activation != linear_geglu, "expected an activation of one value", step.activation);
+    step.out = words.take();
+    in_constants(step.matrix, std::int64_t{step.kernel} * step.kernel * step.channels);
+    pictures_in_arena(step.in, step.height, step.width, step.channels);
+    pictures_in_arena(step.out, step.out_height, step.out_width, step.channels);
+    return step;
+  }
+
+  void pictures_in_arena(std::int64_t at, std::int64_t height, std::int64_t width,
+                         std::int64_t channels) const {
+    expect(height * width <= most_floats / channels, "expected values within the arena", height);
+    rows_in_arena(at, 0, 1, height * width * channels);
+  }
+
+  static bool precision(Words& words) {
+    return words.between(0, 1, "expected a precision of 0 or 1") == 1;
   }
 
   const NetworkPlan& plan_;

@@ -54,6 +54,7 @@ struct LayerNormStep {
 struct LinearStep {
   std::int64_t in, in_stride;
   int rows, inputs, outputs;
+  bool bfloat16;        // the matrix, and the precision of products
   std::int64_t matrix;  // bytes from the start of the constants
   std::int64_t bias;    // of the constants; -1: none
   int activation;
@@ -65,15 +66,24 @@ struct AttentionStep {
   std::int64_t q, q_stride, k, k_stride, v, v_stride, out, out_stride;
   int heads, queries, keys, width;
   float scale;
+  bool bfloat16;  // the precision of products
 };
 
-using PlanStep =
-    std::variant<CopyStep, BinaryStep, UnaryStep, LayerNormStep, LinearStep, AttentionStep>;
+struct DepthwiseStep {
+  std::int64_t in;
+  int height, width, channels, kernel, stride, top, left, out_height, out_width;
+  std::int64_t matrix, bias;  // of the constants; bias -1: none
+  int activation;
+  std::int64_t out;
+};
+
+using PlanStep = std::variant<CopyStep, BinaryStep, UnaryStep, LayerNormStep, LinearStep,
+                              AttentionStep, DepthwiseStep>;
 
 struct NetworkPlan {
   std::int64_t weights_at;  // bytes
   std::int64_t weight_bytes;
-  bool bfloat16;  // matrices, and the precision of products
+  bool bfloat16;  // of most matrices; each step says its own
   std::int64_t arena_floats;
   std::int64_t image[3];  // channels, height, width
   std::int64_t image_at;

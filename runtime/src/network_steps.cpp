@@ -66,7 +66,7 @@ void all_lines(const std::vector<Dimension>& dimensions, int threads, const Line
   });
 }
 
-void run(const CopyStep& step, bool, const NetworkMemory& memory) {
+void run(const CopyStep& step, const NetworkMemory& memory) {
   const float* in = memory.at(step.in);
   float* out = memory.arena + step.out;
   const Dimension last = step.dimensions.back();
@@ -103,7 +103,7 @@ void apply_binary(const BinaryStep& step, const NetworkMemory& memory, const App
             });
 }
 
-void run(const BinaryStep& step, bool, const NetworkMemory& memory) {
+void run(const BinaryStep& step, const NetworkMemory& memory) {
   switch (step.kind) {
     case binary_add:
       return apply_binary(step, memory, [](float a, float b) { return a + b; });
@@ -116,7 +116,7 @@ void run(const BinaryStep& step, bool, const NetworkMemory& memory) {
   }
 }
 
-void run(const UnaryStep& step, bool, const NetworkMemory& memory) {
+void run(const UnaryStep& step, const NetworkMemory& memory) {
   const float* in = memory.arena + step.in;
   float* out = memory.arena + step.out;
   in_pieces(memory.threads, step.count, values_at_once,
@@ -125,7 +125,7 @@ void run(const UnaryStep& step, bool, const NetworkMemory& memory) {
             });
 }
 
-void run(const LayerNormStep& step, bool, const NetworkMemory& memory) {
+void run(const LayerNormStep& step, const NetworkMemory& memory) {
   const LayerNormWork work = {
       memory.arena + step.in,
       step.rows,
@@ -141,24 +141,45 @@ void run(const LayerNormStep& step, bool, const NetworkMemory& memory) {
       });
 }
 
+void run(const DepthwiseStep& step, const NetworkMemory& memory) {
+  DepthwiseWork work = {};
+  work.x = memory.arena + step.in;
+  work.height = step.height;
+  work.width = step.width;
+  work.channels = step.channels;
+  work.kernel = step.kernel;
+  work.stride = step.stride;
+  work.top = step.top;
+  work.left = step.left;
+  work.matrix = memory.constant(step.matrix);
+  work.bias = memory.constant(step.bias);
+  work.activation = step.activation;
+  work.y = memory.arena + step.out;
+  work.y_height = step.out_height;
+  work.y_width = step.out_width;
+  in_pieces(memory.threads, step.out_height, 1, [&](std::int64_t first, std::int64_t count, int) {
+    network_kernel_in_use().depthwise(work, static_cast<int>(first), static_cast<int>(count));
+  });
+}
+
 // -- products -------------------------------------------------------------------------------------
 
-LinearWork work_of(const LinearStep& step, bool bfloat16) {
+LinearWork work_of(const LinearStep& step) {
   LinearWork work = {};
   work.x_stride = step.in_stride;
   work.rows = step.rows;
   work.inputs = step.inputs;
   work.outputs = step.outputs;
-  work.bfloat16 = bfloat16;
+  work.bfloat16 = step.bfloat16;
   work.activation = step.activation;
   work.residual_stride = step.residual_stride;
   work.y_stride = step.out_stride;
   return work;
 }
 
-void run(const LinearStep& step, bool bfloat16, const NetworkMemory& memory) {
+void run(const LinearStep& step, const NetworkMemory& memory) {
   const NetworkKernel& kernel = network_kernel_in_use();
-  LinearWork work = work_of(step, bfloat16);
+  LinearWork work = work_of(step);
   work.x = memory.arena + step.in;
   work.matrix = memory.constants + step.matrix;
   work.bias = memory.constant(step.bias);
@@ -177,7 +198,7 @@ void run(const LinearStep& step, bool bfloat16, const NetworkMemory& memory) {
             });
 }
 
-AttentionWork work_of(const AttentionStep& step, bool bfloat16) {
+AttentionWork work_of(const AttentionStep& step) {
   AttentionWork work = {};
   work.q_stride = step.q_stride;
   work.k_stride = step.k_stride;
@@ -187,14 +208,14 @@ AttentionWork work_of(const AttentionStep& step, bool bfloat16) {
   work.keys = step.keys;
   work.width = step.width;
   work.scale = step.scale;
-  work.bfloat16 = bfloat16;
+  work.bfloat16 = step.bfloat16;
   work.y_stride = step.out_stride;
   return work;
 }
 
-void run(const AttentionStep& step, bool bfloat16, const NetworkMemory& memory) {
+void run(const AttentionStep& step, const NetworkMemory& memory) {
   const NetworkKernel& kernel = network_kernel_in_use();
-  AttentionWork work = work_of(step, bfloat16);
+  AttentionWork work = work_of(step);
   work.q = memory.arena + step.q;
   work.k = memory.arena + step.k;
   work.v = memory.arena + step.v;
@@ -217,20 +238,20 @@ void run(const AttentionStep& step, bool bfloat16, const NetworkMemory& memory) 
 // -- memory ---------------------------------------------------------------------------------------
 
 template <class Step>
-NetworkBytes bytes_needed(const Step&, bool, int) {
+NetworkBytes bytes_needed(const Step&, int) {
   return {};
 }
 
-NetworkBytes bytes_needed(const LinearStep& step, bool bfloat16, int threads) {
+NetworkBytes bytes_needed(const LinearStep& step, int threads) {
   const NetworkKernel& kernel = network_kernel_in_use();
-  const LinearWork work = work_of(step, bfloat16);
+  const LinearWork work = work_of(step);
   return {kernel.packed_rows_bytes(work),
           kernel.linear_scratch_bytes(work, columns_of(step.outputs, threads))};
 }
 
-NetworkBytes bytes_needed(const AttentionStep& step, bool bfloat16, int) {
+NetworkBytes bytes_needed(const AttentionStep& step, int) {
   const NetworkKernel& kernel = network_kernel_in_use();
-  const AttentionWork work = work_of(step, bfloat16);
+  const AttentionWork work = work_of(step);
   return {step.heads * kernel.packed_head_bytes(work),
           kernel.attention_scratch_bytes(work, queries_at_once)};
 }
@@ -247,12 +268,12 @@ const NetworkKernel& network_kernel_in_use() {
   return portable_network_kernel;
 }
 
-NetworkBytes bytes_of(const PlanStep& step, bool bfloat16, int threads) {
-  return std::visit([&](const auto& s) { return bytes_needed(s, bfloat16, threads); }, step);
+NetworkBytes bytes_of(const PlanStep& step, int threads) {
+  return std::visit([&](const auto& s) { return bytes_needed(s, threads); }, step);
 }
 
-void run_step(const PlanStep& step, bool bfloat16, const NetworkMemory& memory) {
-  std::visit([&](const auto& s) { run(s, bfloat16, memory); }, step);
+void run_step(const PlanStep& step, const NetworkMemory& memory) {
+  std::visit([&](const auto& s) { run(s, memory); }, step);
 }
 
 }  // namespace lrm

@@ -32,8 +32,8 @@ struct NetworkBytes {
 const NetworkKernel& network_kernel_in_use();
 
 // What a step needs of NetworkMemory.
-NetworkBytes bytes_of(const PlanStep& step, bool bfloat16, int threads);
+NetworkBytes bytes_of(const PlanStep& step, int threads);
 
-void run_step(const PlanStep& step, bool bfloat16, const NetworkMemory& memory);
+void run_step(const PlanStep& step, const NetworkMemory& memory);
 
 }  // namespace lrm

@@ -95,6 +95,7 @@ inline Vector activated(Vector x) {
   if constexpr (kActivation == linear_gelu_tanh) return gelu_tanh(x);
   if constexpr (kActivation == linear_silu) return x * logistic(x);
   if constexpr (kActivation == linear_relu) return maximum(x, splat(0.0f));
+  if constexpr (kActivation == linear_relu6) return minimum(maximum(x, splat(0.0f)), splat(6.0f));
   return x;
 }
 
@@ -117,6 +118,8 @@ void with_activation(int activation, const Step& step) {
       return step(Constant<linear_relu>());
     case linear_geglu:
       return step(Constant<linear_geglu>());
+    case linear_relu6:
+      return step(Constant<linear_relu6>());
     default:
       return step(Constant<linear_identity>());
   }
@@ -173,6 +176,39 @@ void layer_norm(const LayerNormWork& w, int first, int count) {
   for (long long row = first; row < first + count; ++row) {
     normalise_row(w, w.x + row * w.width, w.y + row * w.width);
   }
+}
+
+// -- depthwise convolution ------------------------------------------------------------------------
+
+// `used` channels from c on of one place of y.
+inline Vector convolved(const DepthwiseWork& w, int row, int column, int c, int used) {
+  Vector sum = w.bias == nullptr ? splat(0.0f) : load_lanes(w.bias + c, used);
+  for (int ky = 0; ky < w.kernel; ++ky) {
+    const int y = row * w.stride - w.top + ky;
+    if (y < 0 || y >= w.height) continue;
+    for (int kx = 0; kx < w.kernel; ++kx) {
+      const int x = column * w.stride - w.left + kx;
+      if (x < 0 || x >= w.width) continue;
+      const long long at = (1LL * y * w.width + x) * w.channels + c;
+      sum += load_lanes(w.x + at, used) *
+             load_lanes(w.matrix + (ky * w.kernel + kx) * w.channels + c, used);
+    }
+  }
+  return sum;
+}
+
+void depthwise(const DepthwiseWork& w, int first, int count) {
+  with_activation(w.activation, [=](auto kind) {
+    constexpr int kActivation = decltype(kind)::value;
+    for (int row = first; row < first + count; ++row) {
+      for (int column = 0; column < w.y_width; ++column) {
+        float* y = w.y + (1LL * row * w.y_width + column) * w.channels;
+        for_columns(w.channels, [&](int c, int used) {
+          store_lanes(y + c, activated<kActivation>(convolved(w, row, column, c, used)), used);
+        });
+      }
+    }
+  });
 }
 
 }  // namespace
