@@ -11,7 +11,7 @@ import numpy as np
 
 from export.native.matrix import Matrix
 from export.native.memory import lay_out
-from export.native.plan import Buffer, Operation, Place, Plan, Stored, Weight, Word
+from export.native.plan import Buffer, Operation, Place, Plan, Precision, Stored, Weight, Word
 
 MAGIC = b"LRMNET01"
 PRECISIONS = {"float32": (0, np.dtype(np.float32)), "bfloat16": (1, np.dtype(ml_dtypes.bfloat16))}
@@ -20,11 +20,11 @@ SECTION_ALIGNMENT = 4096  # bytes: a page
 
 
 def write(path: Path, plan: Plan, precision: str) -> int:
-    """precision: a key of PRECISIONS, of the matrices. Returns the size of the arena in bytes."""
+    """precision: a key of PRECISIONS, of what is not exact. Returns the size of the arena in bytes."""
     code, dtype = PRECISIONS[precision]
     offsets, arena = lay_out(plan)
     weights = _Weights(plan, dtype)
-    records = b"".join(_record(operation, offsets, weights) for operation in plan.operations)
+    records = b"".join(_record(operation, offsets, weights, code) for operation in plan.operations)
     start = _aligned(120 + len(records), SECTION_ALIGNMENT)
     header = struct.pack(
         "<8s14q", MAGIC, start, start + weights.size, code, len(plan.operations), arena,
@@ -34,7 +34,7 @@ def write(path: Path, plan: Plan, precision: str) -> int:
         file.write(header + records)
         for weight, offset in weights.offsets.items():
             file.seek(start + offset)
-            file.write(_content(weight, dtype))
+            file.write(_content(weight, weights.dtype_of(weight)))
         file.truncate(start + weights.size)
     return 4 * arena
 
@@ -49,20 +49,25 @@ class _Weights:
     def __init__(self, plan: Plan, dtype: np.dtype) -> None:
         self.offsets: dict[Weight, int] = {}
         self.size = 0
+        self._dtype = dtype
         self._same: dict[tuple, Weight] = {}
         for weight in _stored(plan):
-            self._add(weight, dtype)
+            self._add(weight)
+
+    def dtype_of(self, weight: Weight) -> np.dtype:
+        computed = isinstance(weight.content, Matrix) and not weight.exact
+        return self._dtype if computed else np.dtype(np.float32)
 
     def word(self, stored: Stored) -> int:
         at = self.offsets[self._same[_identity(stored.weight)]]
         return at if isinstance(stored.weight.content, Matrix) else at // 4 + stored.offset
 
-    def _add(self, weight: Weight, dtype: np.dtype) -> None:
+    def _add(self, weight: Weight) -> None:
         if _identity(weight) in self._same:
             return
         self._same[_identity(weight)] = weight
         self.offsets[weight] = self.size
-        self.size = _aligned(self.size + _bytes(weight, dtype), WEIGHT_ALIGNMENT)
+        self.size = _aligned(self.size + _count(weight) * self.dtype_of(weight).itemsize, WEIGHT_ALIGNMENT)
 
 
 def _stored(plan: Plan) -> Iterator[Weight]:
@@ -75,31 +80,28 @@ def _stored(plan: Plan) -> Iterator[Weight]:
 def _identity(weight: Weight) -> tuple:
     content = weight.content
     if isinstance(content, Matrix):
-        return (id(content),)
+        return (id(content), weight.exact)
     return (content.__array_interface__["data"][0], content.shape, content.strides, content.dtype.str)
 
 
-def _bytes(weight: Weight, dtype: np.dtype) -> int:
+def _count(weight: Weight) -> int:
     content = weight.content
-    if isinstance(content, Matrix):
-        return content.outputs * content.inputs * dtype.itemsize
-    return content.size * 4
+    return content.outputs * content.inputs if isinstance(content, Matrix) else content.size
 
 
 def _content(weight: Weight, dtype: np.dtype) -> np.ndarray:
     """Its bytes."""
     content = weight.content
-    if isinstance(content, Matrix):
-        values = content.load().astype(dtype, copy=False)
-    else:
-        values = content.astype(np.float32, copy=False)
-    return np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+    values = content.load() if isinstance(content, Matrix) else content
+    return np.ascontiguousarray(values.astype(dtype, copy=False)).reshape(-1).view(np.uint8)
 
 
-def _record(operation: Operation, offsets: dict[Buffer, int], weights: _Weights) -> bytes:
+def _record(operation: Operation, offsets: dict[Buffer, int], weights: _Weights, precision: int) -> bytes:
     def value(word: Word) -> int:
         if isinstance(word, Place):
             return offsets[word.buffer] + word.offset
+        if isinstance(word, Precision):
+            return 0 if word.exact else precision
         return weights.word(word) if isinstance(word, Stored) else word
 
     words = [value(word) for word in operation.words]

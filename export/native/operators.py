@@ -11,7 +11,18 @@ from export.native.emitter import Emitter, elementwise, operand, place
 from export.native.fusion import ACTIVATIONS
 from export.native.graph import Node
 from export.native.matrix import Matrix, matrix
-from export.native.plan import BINARY_KINDS, Activation, Buffer, Code, Stored, Weight, Word, real
+from export.native.plan import (
+    BINARY_KINDS,
+    UNARY_KINDS,
+    Activation,
+    Buffer,
+    Code,
+    Precision,
+    Stored,
+    Weight,
+    Word,
+    real,
+)
 from export.native.views import View, whole
 
 Handler = Callable[[Emitter, Node], View | list[View]]
@@ -39,7 +50,7 @@ def product(
         if residual.whole and residual.source is not x.source and isinstance(residual.source, Buffer):
             reused = residual.source
     words = [
-        place(x), stride, rows, m.inputs, m.outputs, Stored(Weight(m)),
+        place(x), stride, rows, m.inputs, m.outputs, Precision(), Stored(Weight(m)),
         -1 if bias is None else Stored(Weight(bias)), int(activation), *added, place(result), width,
     ]  # fmt: skip
     return to.emit(Code.LINEAR, words, result, reused)
@@ -97,7 +108,7 @@ def attention(to: Emitter, node: Node) -> View:
     width = columns.shape[-1] // count
     result = whole(Buffer(queries * count * width), (1, queries, count * width))
     scale = node.attributes.get("scale", 1 / math.sqrt(width))
-    words += [place(result), count * width, count, queries, keys, width, real(scale)]
+    words += [place(result), count * width, count, queries, keys, width, real(scale), Precision()]
     to.emit(Code.ATTENTION, words, result)
     if flat:
         return result
@@ -124,7 +135,7 @@ def binary(to: Emitter, node: Node) -> View:
 def unary(to: Emitter, node: Node) -> View:
     x = to.in_a_row(to.view(node.inputs[0]))
     result = whole(Buffer(x.size), x.shape)
-    words = [ACTIVATIONS[node.op] - 1, place(x), place(result), x.size]
+    words = [UNARY_KINDS[ACTIVATIONS[node.op]], place(x), place(result), x.size]
     reused = x.source if x.whole and isinstance(x.source, Buffer) else None
     return to.emit(Code.UNARY, words, result, reused)
 

@@ -23,10 +23,11 @@ class Code(enum.IntEnum):
     LAYER_NORM = 4
     LINEAR = 5
     ATTENTION = 6
+    DEPTHWISE = 7
 
 
 class Activation(enum.IntEnum):
-    """Of LINEAR. Those of UNARY are one less."""
+    """Of LINEAR and DEPTHWISE."""
 
     NONE = 0
     GELU = 1
@@ -34,8 +35,13 @@ class Activation(enum.IntEnum):
     SILU = 3
     RELU = 4
     GEGLU = 5
+    RELU6 = 6
 
 
+# Of UNARY.
+UNARY_KINDS = {
+    Activation.GELU: 0, Activation.GELU_TANH: 1, Activation.SILU: 2, Activation.RELU: 3, Activation.RELU6: 4,
+}  # fmt: skip
 BINARY_KINDS = {"Add": 0, "Sub": 1, "Mul": 2, "Div": 3}
 
 
@@ -48,9 +54,13 @@ class Buffer:
 
 @dataclass(frozen=True, eq=False)
 class Weight:
-    """A constant as it is stored: float32 values, or a product's matrix in the file's precision."""
+    """A constant as it is stored: float32 values, or a product's matrix in the file's precision.
+
+    exact: a matrix that is float32 in a file of any precision.
+    """
 
     content: np.ndarray | Matrix
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,14 @@ class Stored:
     offset: int = 0  # floats
 
 
-Word = int | Place | Stored
+@dataclass(frozen=True)
+class Precision:
+    """A word: that of a product and its matrix, the file's or float32."""
+
+    exact: bool = False
+
+
+Word = int | Place | Stored | Precision
 
 
 @dataclass(frozen=True, eq=False)

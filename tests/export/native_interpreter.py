@@ -16,13 +16,13 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from scipy.special import erf, expit
 
-COPY, BINARY, UNARY, LAYER_NORM, LINEAR, ATTENTION = range(1, 7)
+COPY, BINARY, UNARY, LAYER_NORM, LINEAR, ATTENTION, DEPTHWISE = range(1, 8)
 
 
 @dataclass
 class PlanFile:
     arena: int  # floats
-    precision: int  # 0 float32, 1 bfloat16
+    precision: int  # of most products: 0 float32, 1 bfloat16
     image: tuple[int, ...]
     image_at: int
     planes: tuple[int, ...]
@@ -61,7 +61,7 @@ def run(plan: PlanFile, image: np.ndarray, *, rounded: bool = True) -> np.ndarra
 
 class _Machine:
     def __init__(self, plan: PlanFile, rounded: bool) -> None:
-        self.rounded = rounded and plan.precision == 1
+        self.rounded = rounded
         self.arena = np.full(plan.arena, np.nan, np.float32)
         self.plan = plan
         self.spaces = (self.arena, plan.weights[: plan.weights.size // 4 * 4].view(np.float32))
@@ -71,15 +71,16 @@ class _Machine:
         self.next = lambda: next(take)
         handlers = {
             COPY: self.copy, BINARY: self.binary, UNARY: self.unary, LAYER_NORM: self.layer_norm,
-            LINEAR: self.linear, ATTENTION: self.attention,
+            LINEAR: self.linear, ATTENTION: self.attention, DEPTHWISE: self.depthwise,
         }  # fmt: skip
         handlers[code]()
         assert not list(take), "words that no operation reads"
 
     def view(self, space: int, at: int, sizes, strides) -> np.ndarray:
         memory = self.spaces[space]
-        last = at + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True))
-        assert 0 <= at <= last < memory.size and min(strides, default=0) >= 0
+        reach = [(n - 1) * s for n, s in zip(sizes, strides, strict=True)]
+        first, last = (at + sum(r for r in reach if (r < 0) == below) for below in (True, False))
+        assert first >= 0 and last < memory.size
         return as_strided(memory[at:], sizes, [4 * s for s in strides])
 
     def write(self, at: int, sizes, strides, values: np.ndarray, *read: np.ndarray) -> None:
@@ -97,6 +98,7 @@ class _Machine:
     def copy(self) -> None:
         space, at, out = (self.next() for _ in range(3))
         sizes, strides, out_strides = self.dimensions(2)
+        assert min(out_strides) >= 0
         source = self.view(space, at, sizes, strides)
         self.write(out, sizes, out_strides, source, source)
 
@@ -109,7 +111,7 @@ class _Machine:
 
     def unary(self) -> None:
         kind, at, out, count = (self.next() for _ in range(4))
-        self.write(out, [count], [1], activation(kind + 1, self.view(0, at, [count], [1])))
+        self.write(out, [count], [1], activation([1, 2, 3, 4, 6][kind], self.view(0, at, [count], [1])))
 
     def layer_norm(self) -> None:
         at, out, rows, width, epsilon, scale, bias = (self.next() for _ in range(7))
@@ -124,12 +126,13 @@ class _Machine:
         return default if at == -1 else self.view(1, at, [width], [1])
 
     def linear(self) -> None:
-        at, stride, rows, inputs, outputs, matrix, bias, kind = (self.next() for _ in range(8))
+        at, stride, rows, inputs, outputs, precision, matrix, bias, kind = (self.next() for _ in range(9))
         residual, residual_stride, out, out_stride = (self.next() for _ in range(4))
         assert rows == 1 or stride >= inputs
-        given, weights = self.view(0, at, [rows, inputs], [stride, 1]), self.matrix(matrix, outputs, inputs)
+        given = self.view(0, at, [rows, inputs], [stride, 1])
+        weights = self.matrix(matrix, precision, outputs, inputs)
         x = given
-        if self.rounded:
+        if self.rounded and precision == 1:
             x = x.astype(ml_dtypes.bfloat16).astype(np.float32)
         y = x @ weights.T + self.vector(bias, outputs, 0)
         if kind == 5:
@@ -141,8 +144,8 @@ class _Machine:
             y = y + self.view(0, residual, y.shape, [residual_stride, 1])
         self.write(out, y.shape, [out_stride, 1], y, given)
 
-    def matrix(self, at: int, outputs: int, inputs: int) -> np.ndarray:
-        dtype = np.dtype([np.float32, ml_dtypes.bfloat16][self.plan.precision])
+    def matrix(self, at: int, precision: int, outputs: int, inputs: int) -> np.ndarray:
+        dtype = np.dtype([np.float32, ml_dtypes.bfloat16][precision])
         assert at % 64 == 0
         values = self.plan.weights[at : at + outputs * inputs * dtype.itemsize].view(dtype)
         return values.reshape(outputs, inputs).astype(np.float32)
@@ -151,6 +154,7 @@ class _Machine:
         places = [(self.next(), self.next()) for _ in range(4)]
         heads, queries, keys, width = (self.next() for _ in range(4))
         scale = struct.unpack("<d", struct.pack("<q", self.next()))[0]
+        assert self.next() in (0, 1)  # computed in float64 here, whichever it is
         q, k, v = (
             self.view(0, at, [heads, n, width], [width, stride, 1])
             for (at, stride), n in zip(places, (queries, keys, keys), strict=False)
@@ -161,13 +165,30 @@ class _Machine:
         out, stride = places[3]
         self.write(out, [queries, heads, width], [stride, width, 1], result, q, k, v)
 
+    def depthwise(self) -> None:
+        at, height, width, channels, side, stride, top, left = (self.next() for _ in range(8))
+        out_height, out_width, matrix, bias, kind, out = (self.next() for _ in range(6))
+        given = self.view(0, at, [height, width, channels], [width * channels, channels, 1])
+        weights = self.view(1, matrix, [side, side, channels], [side * channels, channels, 1])
+        below = max(0, (out_height - 1) * stride + side - top - height)
+        right = max(0, (out_width - 1) * stride + side - left - width)
+        x = np.pad(given, [(top, below), (left, right), (0, 0)])
+        y = np.zeros([out_height, out_width, channels], np.float32)
+        for i, j in np.ndindex(side, side):
+            y += x[i::stride, j::stride][:out_height, :out_width] * weights[i, j]
+        y = activation(kind, y + self.vector(bias, channels, 0))
+        self.write(out, [y.size], [1], y.ravel(), given)
+
 
 def activation(kind: int, x: np.ndarray) -> np.ndarray:
     """As LINEAR numbers them."""
+    assert kind in (0, 1, 2, 3, 4, 6)
     if kind == 1:
         return (x * 0.5 * (1 + erf(x / np.sqrt(2, dtype=x.dtype)))).astype(np.float32)
     if kind == 2:
         return x * 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi).astype(np.float32) * (x + 0.044715 * x**3)))
     if kind == 3:
         return x * expit(x)
+    if kind == 6:
+        return np.clip(x, 0, 6)
     return np.maximum(x, 0) if kind == 4 else x

@@ -145,7 +145,7 @@ def word(at: int, value: int) -> Callable[[bytes], bytes]:
         word(32, 10**6),
         word(40, 16),
         word(72, -16),
-        word(120, 7),
+        word(120, 8),
         word(128, 10**9),
     ],
     ids=["empty", "header cut", "cut", "longer", "another version", "more operations", "small arena",

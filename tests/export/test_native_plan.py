@@ -50,7 +50,7 @@ def test_what_follows_a_product_becomes_part_of_it(name, precision, bound, tmp_p
     plan = check(save(tmp_path / "n.onnx", nodes, weights), bound, precision)
     assert counts(plan)["LINEAR"] == 1 and set(counts(plan)) <= {"LINEAR", "COPY"}
     linear = next(o for o in plan.operations if o.code == Code.LINEAR)
-    assert linear.words[7] == activation
+    assert linear.words[8] == activation
 
 
 # What stays apart: nodes, weights, operations.

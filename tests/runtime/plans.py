@@ -8,7 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from export.native.matrix import matrix
-from export.native.plan import Activation, Buffer, Code, Operation, Place, Plan, Stored, Weight, real
+from export.native.plan import (
+    Activation,
+    Buffer,
+    Code,
+    Operation,
+    Place,
+    Plan,
+    Precision,
+    Stored,
+    Weight,
+    real,
+)
 
 
 @dataclass(frozen=True)
@@ -35,9 +46,12 @@ def random_weight(*shape: int, seed: int = 0) -> np.ndarray:
 
 def linear(
     rows: int, inputs: int, outputs: int, activation: Activation = Activation.NONE, *,
-    bias: bool = True, residual: str = "", spare: int = 0,
+    bias: bool = True, residual: str = "", spare: int = 0, exact: bool = False,
 ) -> Case:  # fmt: skip
-    """spare: columns of the image that are no inputs. residual: "" for none, "apart", "in place"."""
+    """spare: columns of the image that are no inputs. residual: "" for none, "apart", "in place".
+
+    exact: float32 in a file of any precision.
+    """
     width, out_width = inputs + spare, outputs // 2 if activation == Activation.GEGLU else outputs
     stored = Stored(Weight(random_weight(outputs, seed=1))) if bias else -1
 
@@ -45,9 +59,9 @@ def linear(
         before = planes if residual == "in place" else Buffer(rows * out_width)
         filled = Weight(random_weight(rows, out_width, seed=2))
         fill = [1, Stored(filled), Place(before), 1, rows * out_width, 1, 1]
-        weights = Stored(Weight(matrix(random_weight(outputs, inputs))))
+        weights = Stored(Weight(matrix(random_weight(outputs, inputs)), exact))
         words = [
-            Place(image, spare), width, rows, inputs, outputs, weights, stored,
+            Place(image, spare), width, rows, inputs, outputs, Precision(exact), weights, stored,
             int(activation), *([Place(before), out_width] if residual else [-1, 0]), Place(planes), out_width,
         ]  # fmt: skip
         operation = Operation(Code.LINEAR, words, planes)
@@ -56,7 +70,9 @@ def linear(
     return case(rows, width, rows * out_width, make)
 
 
-def attention(heads: int, queries: int, keys: int, width: int, scale: float = 1.0) -> Case:
+def attention(
+    heads: int, queries: int, keys: int, width: int, scale: float = 1.0, *, exact: bool = False
+) -> Case:
     """Queries are the first rows of the image, keys and values columns of the others."""
     columns = heads * width
 
@@ -65,10 +81,30 @@ def attention(heads: int, queries: int, keys: int, width: int, scale: float = 1.
         words = [
             Place(image), 2 * columns, Place(image, start), 2 * columns, Place(image, start + columns),
             2 * columns, Place(planes), columns, heads, queries, keys, width, real(width**-0.5),
+            Precision(exact),
         ]  # fmt: skip
         return [Operation(Code.ATTENTION, words, planes)]
 
     return case(queries + keys, 2 * columns, queries * columns, make, scale)
+
+
+def depthwise(
+    height: int, width: int, channels: int, kernel: int, stride: int, border: int,
+    activation: Activation = Activation.NONE, *, bias: bool = True,
+) -> Case:  # fmt: skip
+    """border: zeros above and on the left; as many below and on the right."""
+    sizes = [(n + 2 * border - kernel) // stride + 1 for n in (height, width)]
+    weights = Stored(Weight(random_weight(kernel * kernel, channels, seed=1)))
+    stored = Stored(Weight(random_weight(channels, seed=2))) if bias else -1
+
+    def make(image: Buffer, planes: Buffer) -> list[Operation]:
+        words = [
+            Place(image), height, width, channels, kernel, stride, border, border, *sizes, weights, stored,
+            int(activation), Place(planes),
+        ]  # fmt: skip
+        return [Operation(Code.DEPTHWISE, words, planes)]
+
+    return case(height * width, channels, sizes[0] * sizes[1] * channels, make, 3.0)
 
 
 def unary(kind: int, count: int, scale: float) -> Case:
@@ -102,6 +138,22 @@ def binary(kind: int) -> Case:
     return case(rows, width, rows * width, make)
 
 
+def flipped() -> Case:
+    """The image with its rows from the last to the first, plus itself from the last column to the first."""
+    rows, width = 6, 35
+
+    def make(image: Buffer, planes: Buffer) -> list[Operation]:
+        size, middle = rows * width, Buffer(rows * width)
+        upside_down = [0, Place(image, size - width), Place(middle), 2, rows, -width, width, width, 1, 1]
+        words = [0, 0, Place(middle), 0, Place(image, width - 1), Place(planes), 2, rows, width, width, width]
+        return [
+            Operation(Code.COPY, upside_down, middle),
+            Operation(Code.BINARY, [*words, 1, -1], planes),
+        ]
+
+    return case(rows, width, rows * width, make)
+
+
 def copy() -> Case:
     """Every other column of the image, transposed and repeated; rank 5."""
     rows, width = 7, 30
@@ -115,12 +167,14 @@ def copy() -> Case:
 
 
 def every_operation() -> Case:
-    """One of each: x + y, GELU, norm, a product and its residual, attention over it, a copy."""
+    """One of each: x + y, GELU, norm, a product and its residual, attention over it, a depthwise
+    convolution, a copy."""
     rows, width = 6, 48
 
     def make(image: Buffer, planes: Buffer) -> list[Operation]:
         size = rows * width
-        a, b, c, d = (Buffer(size) for _ in range(4))
+        a, b, c, d, e = (Buffer(size) for _ in range(5))
+        taps = Stored(Weight(random_weight(9, width)))
         vector, square = (
             Stored(Weight(random_weight(width))),
             Stored(Weight(matrix(random_weight(width, width)))),
@@ -131,10 +185,12 @@ def every_operation() -> Case:
             Operation(Code.BINARY, [0, 0, Place(image), 1, vector, Place(a), 2, *sizes], a),
             Operation(Code.UNARY, [0, Place(a), Place(a), size], a),
             Operation(Code.LAYER_NORM, [Place(a), Place(b), rows, width, real(1e-5), vector, vector], b),
-            Operation(Code.LINEAR, [Place(b), width, rows, width, width, square, vector, 1, Place(a), width,
-                                    Place(d), width], d),
-            Operation(Code.ATTENTION, [*at, 3, rows, rows, 16, real(0.25)], c),
-            Operation(Code.COPY, [0, Place(c), Place(planes), 2, rows, width, 1, width, 1, rows], planes),
+            Operation(Code.LINEAR, [Place(b), width, rows, width, width, Precision(), square, vector, 1,
+                                    Place(a), width, Place(d), width], d),
+            Operation(Code.ATTENTION, [*at, 3, rows, rows, 16, real(0.25), Precision()], c),
+            Operation(Code.DEPTHWISE, [Place(c), 2, 3, width, 3, 1, 1, 1, 2, 3, taps, vector, 6,
+                                       Place(e)], e),
+            Operation(Code.COPY, [0, Place(e), Place(planes), 2, rows, width, 1, width, 1, rows], planes),
         ]  # fmt: skip
 
     return case(rows, width, rows * width, make)
@@ -150,18 +206,26 @@ CASES = {
         for a in Activation
     },
     "wide geglu": linear(300, 64, 512, Activation.GEGLU),
+    "exact linear": linear(66, 257, 40, Activation.RELU6, exact=True),
+    "exact attention": attention(2, 50, 47, 64, exact=True),
     "attention 1": attention(1, 3, 1, 16),
     "attention small": attention(2, 6, 7, 16),
     "attention tall": attention(3, 131, 65, 64),
     "attention long": attention(1, 33, 300, 32),
     "attention wide": attention(2, 129, 47, 128),
     "attention sharp": attention(2, 64, 64, 64, scale=3.0),
-    **{f"unary {k}": unary(k, 1003, 3.0) for k in range(4)},
-    **{f"unary {k}, extreme": unary(k, 99, 1e4) for k in range(4)},
+    **{f"unary {k}": unary(k, 1003, 3.0) for k in range(5)},
+    **{f"unary {k}, extreme": unary(k, 99, 1e4) for k in range(5)},
     "norm": layer_norm(6, 50, weights=True),
     "norm without weights": layer_norm(3, 1024, weights=False),
     "norm of one value": layer_norm(3, 1, weights=True),
     "norm of small values": layer_norm(9, 33, weights=True, scale=1e-4),
     **{f"binary {k}": binary(k) for k in range(4)},
+    "flips": flipped(),
     "copy": copy(),
+    "depthwise 3": depthwise(7, 9, 33, 3, 1, 1),
+    "depthwise 3, stride 2": depthwise(8, 7, 48, 3, 2, 1, bias=False),
+    "depthwise 5, wide border": depthwise(5, 4, 21, 5, 2, 4),
+    "depthwise 1": depthwise(3, 5, 16, 1, 1, 0),
+    **{f"depthwise {a.name}": depthwise(6, 5, 30, 3, 1, 0, a) for a in Activation if a != Activation.GEGLU},
 }
