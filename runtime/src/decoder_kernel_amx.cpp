@@ -31,7 +31,7 @@ struct BoundedRelu : Relu {
 // The precision of the products between the layers: float32's, or that of one bfloat16.
 struct Precise {
   static void store(Vector a, Vector b, const SplitValues& to, int at) {
-    store_parts(a, b, to, at);
+    store_parts(a, b, to.part[0] + at, to.part[1] + at, to.part[2] + at);
   }
   template <class Each>
   static void multiply(const KernelLayer& l, const SplitValues& values, float* sums, int stride,

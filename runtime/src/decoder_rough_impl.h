@@ -51,18 +51,17 @@ __attribute__((noinline)) void multiply_rounded(const KernelLayer& layer, const 
   __asm__ volatile("" ::: "memory");  // see TileScope
   const KernelTiles& tiles = layer.tiles;
   Turns<Each> turns(tiles.input_tiles * tiles.output_pairs, each);
-  const long long sum_bytes = 4LL * stride;
   const float* bias = layer.bias;
   const char* weights = reinterpret_cast<const char*>(layer.rounded);
   for (int pair = 0; pair < tiles.output_pairs; ++pair) {
-    LRM_LOAD_BIAS
+    load_sum_tiles(bias, 0);  // the same for every point
     for (int k = 0; k < tiles.input_tiles; ++k, weights += 2 * tile_bytes) {
-      LRM_LOAD_VALUES(values.part[0] + k * group_points * tile_channels)
-      LRM_LOAD_WEIGHTS(weights)
-      LRM_ADD_PRODUCTS
+      load_row_tiles(values.part[0] + k * group_points * tile_channels);
+      load_column_tiles(weights);
+      add_products();
       turns.take();
     }
-    LRM_STORE_SUMS
+    store_sum_tiles(sums, stride);
     sums += tile_channels;
     bias += tile_channels;
   }

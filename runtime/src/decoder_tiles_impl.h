@@ -33,15 +33,6 @@ struct SplitValues {
   unsigned short* part[3];
 };
 
-// Channels [0, 16) and [16, 32) of a tile at one point.
-inline void store_parts(Vector a, Vector b, const SplitValues& to, int at) {
-  const Vector rest_a = a - upper_half(a), rest_b = b - upper_half(b);
-  const Vector low_a = rest_a - upper_half(rest_a), low_b = rest_b - upper_half(rest_b);
-  _mm512_store_si512(to.part[0] + at, upper_halves(bits_of(a), bits_of(b)));
-  _mm512_store_si512(to.part[1] + at, upper_halves(bits_of(rest_a), bits_of(rest_b)));
-  _mm512_store_si512(to.part[2] + at, upper_halves(bits_of(low_a), bits_of(low_b)));
-}
-
 // each(point) for the points of a group, spread evenly over a number of turns.
 template <class Each>
 class Turns {
@@ -59,31 +50,6 @@ class Turns {
   int point_ = 0;
 };
 
-// Tiles 0 to 3 add up, 4 and 5 hold values of 16 points each, 6 and 7 weights of 16 outputs each.
-#define LRM_LOAD_VALUES(from)        \
-  _tile_loadd(4, (from), row_bytes); \
-  _tile_loadd(5, (from) + 16 * tile_channels, row_bytes);
-#define LRM_LOAD_WEIGHTS(from)       \
-  _tile_loadd(6, (from), row_bytes); \
-  _tile_loadd(7, (from) + tile_bytes, row_bytes);
-#define LRM_ADD_PRODUCTS   \
-  _tile_dpbf16ps(0, 4, 6); \
-  _tile_dpbf16ps(1, 4, 7); \
-  _tile_dpbf16ps(2, 5, 6); \
-  _tile_dpbf16ps(3, 5, 7);
-
-#define LRM_LOAD_BIAS                                                \
-  /* The same for every point: a step of 0 bytes from row to row. */ \
-  _tile_loadd(0, bias, 0);                                           \
-  _tile_loadd(1, bias + 16, 0);                                      \
-  _tile_loadd(2, bias, 0);                                           \
-  _tile_loadd(3, bias + 16, 0);
-#define LRM_STORE_SUMS                            \
-  _tile_stored(0, sums, sum_bytes);               \
-  _tile_stored(1, sums + 16, sum_bytes);          \
-  _tile_stored(2, sums + 16 * stride, sum_bytes); \
-  _tile_stored(3, sums + 16 * stride + 16, sum_bytes);
-
 // sums [group_points, stride] = bias + values times the layer's weights; meanwhile each(point) for
 // all points of a group whose values and sums are elsewhere.
 template <class Each>
@@ -92,35 +58,34 @@ __attribute__((noinline)) void multiply_parts(const KernelTiles& layer, const fl
                                               int stride, const Each& each) {
   __asm__ volatile("" ::: "memory");  // see TileScope
   Turns<Each> turns(6 * layer.input_tiles * layer.output_pairs, each);
-  const long long sum_bytes = 4LL * stride;
   const char* weights = reinterpret_cast<const char*>(layer.weights);
   for (int pair = 0; pair < layer.output_pairs; ++pair) {
-    LRM_LOAD_BIAS
+    load_sum_tiles(bias, 0);  // the same for every point
     for (int k = 0; k < layer.input_tiles; ++k, weights += 6 * tile_bytes) {
       const int at = k * group_points * tile_channels;
       const unsigned short *high = values.part[0] + at, *middle = values.part[1] + at,
                            *low = values.part[2] + at;
-      LRM_LOAD_VALUES(high)
-      LRM_LOAD_WEIGHTS(weights)
-      LRM_ADD_PRODUCTS
+      load_row_tiles(high);
+      load_column_tiles(weights);
+      add_products();
       turns.take();
-      LRM_LOAD_WEIGHTS(weights + 2 * tile_bytes)
-      LRM_ADD_PRODUCTS
+      load_column_tiles(weights + 2 * tile_bytes);
+      add_products();
       turns.take();
-      LRM_LOAD_VALUES(middle)
-      LRM_ADD_PRODUCTS
+      load_row_tiles(middle);
+      add_products();
       turns.take();
-      LRM_LOAD_WEIGHTS(weights + 4 * tile_bytes)
-      LRM_ADD_PRODUCTS
+      load_column_tiles(weights + 4 * tile_bytes);
+      add_products();
       turns.take();
-      LRM_LOAD_VALUES(low)
-      LRM_ADD_PRODUCTS
+      load_row_tiles(low);
+      add_products();
       turns.take();
-      LRM_LOAD_VALUES(high)
-      LRM_ADD_PRODUCTS
+      load_row_tiles(high);
+      add_products();
       turns.take();
     }
-    LRM_STORE_SUMS
+    store_sum_tiles(sums, stride);
     sums += tile_channels;
     bias += bias_step;
   }

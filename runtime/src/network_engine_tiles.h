@@ -26,11 +26,7 @@ inline void store_pairs(Vector a, Vector b, unsigned short* to, int step) {
     _mm512_store_si512(to, rounded_halves(a, b));
   } else {
     static_assert(kParts == 3, "one part or three");
-    const Vector rest_a = a - upper_half(a), rest_b = b - upper_half(b);
-    const Vector low_a = rest_a - upper_half(rest_a), low_b = rest_b - upper_half(rest_b);
-    _mm512_store_si512(to, upper_halves(bits_of(a), bits_of(b)));
-    _mm512_store_si512(to + step, upper_halves(bits_of(rest_a), bits_of(rest_b)));
-    _mm512_store_si512(to + 2 * step, upper_halves(bits_of(low_a), bits_of(low_b)));
+    store_parts(a, b, to, to + step, to + 2 * step);
   }
 }
 
@@ -89,15 +85,10 @@ struct TileEngine {
     }
   }
 
-  // Tiles 0 to 3 add up, 4 and 5 hold 16 rows each, 6 and 7 16 columns each.
   static void multiply(const Element* a, const Element* b, int tiles, float* sums, bool add) {
     __asm__ volatile("" ::: "memory");  // see TileScope
-    constexpr int sum_bytes = 4 * columns;
     if (add) {
-      _tile_loadd(0, sums, sum_bytes);
-      _tile_loadd(1, sums + 16, sum_bytes);
-      _tile_loadd(2, sums + 16 * columns, sum_bytes);
-      _tile_loadd(3, sums + 16 * columns + 16, sum_bytes);
+      load_sum_tiles(sums, columns);
     } else {
       _tile_zero(0);
       _tile_zero(1);
@@ -105,10 +96,7 @@ struct TileEngine {
       _tile_zero(3);
     }
     for (int t = 0; t < tiles; ++t, a += rows_size, b += columns_size) multiply_tile(a, b);
-    _tile_stored(0, sums, sum_bytes);
-    _tile_stored(1, sums + 16, sum_bytes);
-    _tile_stored(2, sums + 16 * columns, sum_bytes);
-    _tile_stored(3, sums + 16 * columns + 16, sum_bytes);
+    store_sum_tiles(sums, columns);
     __asm__ volatile("" ::: "memory");
   }
 
@@ -136,31 +124,27 @@ struct TileEngine {
     }
   }
 
-#define LRM_ROWS(part)                               \
-  _tile_loadd(4, a + (part) * part_size, row_bytes); \
-  _tile_loadd(5, a + (part) * part_size + 512, row_bytes);
-#define LRM_COLUMNS(part)                            \
-  _tile_loadd(6, b + (part) * part_size, row_bytes); \
-  _tile_loadd(7, b + (part) * part_size + 512, row_bytes);
-#define LRM_MULTIPLY       \
-  _tile_dpbf16ps(0, 4, 6); \
-  _tile_dpbf16ps(1, 4, 7); \
-  _tile_dpbf16ps(2, 5, 6); \
-  _tile_dpbf16ps(3, 5, 7);
-
-  static void multiply_tile(const Element* a, const Element* b) {
+  // One product, or the larger six of nine, in an order that loads little.
+  static void multiply_tile(const Element* left, const Element* right) {
+    load_row_tiles(left);
     if constexpr (kParts == 1) {
-      LRM_ROWS(0) LRM_COLUMNS(0) LRM_MULTIPLY
-    } else {  // the larger six of nine products, in an order that loads little
-      LRM_ROWS(0)
-      LRM_COLUMNS(2)
-      LRM_MULTIPLY LRM_COLUMNS(1) LRM_MULTIPLY LRM_ROWS(1) LRM_MULTIPLY LRM_COLUMNS(0)
-          LRM_MULTIPLY LRM_ROWS(2) LRM_MULTIPLY LRM_ROWS(0) LRM_MULTIPLY
+      load_column_tiles(right);
+      add_products();
+    } else {
+      load_column_tiles(right + 2 * part_size);
+      add_products();
+      load_column_tiles(right + part_size);
+      add_products();
+      load_row_tiles(left + part_size);
+      add_products();
+      load_column_tiles(right);
+      add_products();
+      load_row_tiles(left + 2 * part_size);
+      add_products();
+      load_row_tiles(left);
+      add_products();
     }
   }
-#undef LRM_ROWS
-#undef LRM_COLUMNS
-#undef LRM_MULTIPLY
 };
 
 }  // namespace
