@@ -58,13 +58,15 @@ long long Network::run_bytes() const {
 void Network::run(const float* image, float* planes, const Progress& progress) const {
   const Block arena(4 * plan_.arena_floats), packed(most_.packed);
   const Block scratch(thread_count_ * most_.scratch);
-  NetworkMemory memory = {};
-  memory.arena = reinterpret_cast<float*>(arena.data());
-  memory.constants = file_.data() + plan_.weights_at;
-  memory.packed = packed.data();
-  memory.scratch = scratch.data();
-  memory.scratch_bytes = most_.scratch;
-  memory.threads = thread_count_;
+  Team team(thread_count_);
+  const NetworkMemory memory = {
+      team,
+      reinterpret_cast<float*>(arena.data()),
+      file_.data() + plan_.weights_at,
+      packed.data(),
+      scratch.data(),
+      most_.scratch,
+  };
   std::copy_n(image, count_of(plan_.image, 3), memory.arena + plan_.image_at);
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
     progress.report(static_cast<float>(i) / static_cast<float>(plan_.steps.size()));

@@ -19,12 +19,11 @@ std::int64_t ceil_div(std::int64_t count, std::int64_t size) { return (count + s
 
 // body(first, count) for pieces of [0, total).
 template <class Body>
-void in_pieces(int threads, std::int64_t total, std::int64_t size, const Body& body) {
-  parallel_for(threads, static_cast<std::size_t>(ceil_div(total, size)),
-               [&](std::size_t task, int worker) {
-                 const std::int64_t first = static_cast<std::int64_t>(task) * size;
-                 body(first, std::min(size, total - first), worker);
-               });
+void in_pieces(Team& team, std::int64_t total, std::int64_t size, const Body& body) {
+  team.run(static_cast<std::size_t>(ceil_div(total, size)), [&](std::size_t task, int worker) {
+    const std::int64_t first = static_cast<std::int64_t>(task) * size;
+    body(first, std::min(size, total - first), worker);
+  });
 }
 
 // Columns of a piece: equally many pieces for every thread.
@@ -59,9 +58,9 @@ std::int64_t lines_of(const std::vector<Dimension>& dimensions) {
 }
 
 template <class Line>
-void all_lines(const std::vector<Dimension>& dimensions, int threads, const Line& line) {
+void all_lines(const std::vector<Dimension>& dimensions, Team& team, const Line& line) {
   const std::int64_t size = std::max<std::int64_t>(values_at_once / dimensions.back().size, 1);
-  in_pieces(threads, lines_of(dimensions), size, [&](std::int64_t first, std::int64_t count, int) {
+  in_pieces(team, lines_of(dimensions), size, [&](std::int64_t first, std::int64_t count, int) {
     for_lines(dimensions, first, first + count, line);
   });
 }
@@ -70,7 +69,7 @@ void run(const CopyStep& step, const NetworkMemory& memory) {
   const float* in = memory.at(step.in);
   float* out = memory.arena + step.out;
   const Dimension last = step.dimensions.back();
-  all_lines(step.dimensions, memory.threads,
+  all_lines(step.dimensions, memory.team,
             [=](std::int64_t first, std::int64_t second, std::int64_t) {
               const float* from = in + first;
               float* to = out + second;
@@ -89,7 +88,7 @@ void apply_binary(const BinaryStep& step, const NetworkMemory& memory, const App
   const float *first = memory.at(step.first), *second = memory.at(step.second);
   float* out = memory.arena + step.out;
   const Dimension last = step.dimensions.back();
-  all_lines(step.dimensions, memory.threads,
+  all_lines(step.dimensions, memory.team,
             [=](std::int64_t a_at, std::int64_t b_at, std::int64_t at) {
               const float *a = first + a_at, *b = second + b_at;
               float* to = out + at;
@@ -119,7 +118,7 @@ void run(const BinaryStep& step, const NetworkMemory& memory) {
 void run(const UnaryStep& step, const NetworkMemory& memory) {
   const float* in = memory.arena + step.in;
   float* out = memory.arena + step.out;
-  in_pieces(memory.threads, step.count, values_at_once,
+  in_pieces(memory.team, step.count, values_at_once,
             [&](std::int64_t first, std::int64_t count, int) {
               network_kernel_in_use().activate(step.activation, in + first, count, out + first);
             });
@@ -135,10 +134,9 @@ void run(const LayerNormStep& step, const NetworkMemory& memory) {
       memory.constant(step.bias),
       memory.arena + step.out,
   };
-  in_pieces(
-      memory.threads, step.rows, rows_at_once, [&](std::int64_t first, std::int64_t count, int) {
-        network_kernel_in_use().layer_norm(work, static_cast<int>(first), static_cast<int>(count));
-      });
+  in_pieces(memory.team, step.rows, rows_at_once, [&](std::int64_t first, std::int64_t count, int) {
+    network_kernel_in_use().layer_norm(work, static_cast<int>(first), static_cast<int>(count));
+  });
 }
 
 void run(const DepthwiseStep& step, const NetworkMemory& memory) {
@@ -157,7 +155,7 @@ void run(const DepthwiseStep& step, const NetworkMemory& memory) {
   work.y = memory.arena + step.out;
   work.y_height = step.out_height;
   work.y_width = step.out_width;
-  in_pieces(memory.threads, step.out_height, 1, [&](std::int64_t first, std::int64_t count, int) {
+  in_pieces(memory.team, step.out_height, 1, [&](std::int64_t first, std::int64_t count, int) {
     network_kernel_in_use().depthwise(work, static_cast<int>(first), static_cast<int>(count));
   });
 }
@@ -186,12 +184,12 @@ void run(const LinearStep& step, const NetworkMemory& memory) {
   work.residual = step.residual < 0 ? nullptr : memory.arena + step.residual;
   work.y = memory.arena + step.out;
   const std::int64_t block = kernel.row_block(work);
-  in_pieces(memory.threads, work.rows, block * ceil_div(rows_at_once, block),
+  in_pieces(memory.team, work.rows, block * ceil_div(rows_at_once, block),
             [&](std::int64_t first, std::int64_t count, int) {
               kernel.pack_rows(work, static_cast<int>(first), static_cast<int>(count),
                                memory.packed);
             });
-  in_pieces(memory.threads, work.outputs, columns_of(work.outputs, memory.threads),
+  in_pieces(memory.team, work.outputs, columns_of(work.outputs, memory.team.thread_count()),
             [&](std::int64_t first, std::int64_t count, int worker) {
               kernel.linear(work, memory.packed, static_cast<int>(first), static_cast<int>(count),
                             memory.scratch + worker * memory.scratch_bytes);
@@ -221,18 +219,17 @@ void run(const AttentionStep& step, const NetworkMemory& memory) {
   work.v = memory.arena + step.v;
   work.y = memory.arena + step.out;
   const std::int64_t head_bytes = kernel.packed_head_bytes(work);
-  in_pieces(memory.threads, work.heads, 1, [&](std::int64_t head, std::int64_t, int) {
+  in_pieces(memory.team, work.heads, 1, [&](std::int64_t head, std::int64_t, int) {
     kernel.pack_head(work, static_cast<int>(head), memory.packed + head * head_bytes);
   });
   const std::int64_t pieces = ceil_div(work.queries, queries_at_once);
-  in_pieces(
-      memory.threads, work.heads * pieces, 1, [&](std::int64_t task, std::int64_t, int worker) {
-        const std::int64_t head = task / pieces, first = task % pieces * queries_at_once;
-        const std::int64_t count = std::min<std::int64_t>(queries_at_once, work.queries - first);
-        kernel.attention(work, memory.packed + head * head_bytes, static_cast<int>(head),
-                         static_cast<int>(first), static_cast<int>(count),
-                         memory.scratch + worker * memory.scratch_bytes);
-      });
+  in_pieces(memory.team, work.heads * pieces, 1, [&](std::int64_t task, std::int64_t, int worker) {
+    const std::int64_t head = task / pieces, first = task % pieces * queries_at_once;
+    const std::int64_t count = std::min<std::int64_t>(queries_at_once, work.queries - first);
+    kernel.attention(work, memory.packed + head * head_bytes, static_cast<int>(head),
+                     static_cast<int>(first), static_cast<int>(count),
+                     memory.scratch + worker * memory.scratch_bytes);
+  });
 }
 
 // -- memory ---------------------------------------------------------------------------------------

@@ -1,20 +1,20 @@
 // The steps of a plan, each over all threads.
 #pragma once
 
-#include "aligned_array.h"
 #include "network_kernel.h"
 #include "network_plan.h"
+#include "parallel.h"
 
 namespace lrm {
 
 // The memory that a run works in. `packed` is shared by the threads of a step; each has a scratch.
 struct NetworkMemory {
+  Team& team;
   float* arena;
   const unsigned char* constants;
   unsigned char* packed;
   unsigned char* scratch;
   long long scratch_bytes;  // of one thread
-  int threads;
 
   const float* constant(std::int64_t at) const {
     return at < 0 ? nullptr : reinterpret_cast<const float*>(constants) + at;

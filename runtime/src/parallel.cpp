@@ -3,19 +3,15 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
-#include <mutex>
 #include <system_error>
-#include <thread>
-#include <vector>
 
 #if defined(__linux__)
 #include <sched.h>
 #endif
 
 namespace lrm {
-namespace {
 
-class Loop {
+class Team::Loop {
  public:
   Loop(std::size_t task_count, const std::function<void(std::size_t, int)>& body)
       : task_count_(task_count), body_(body) {}
@@ -73,28 +69,74 @@ class Loop {
   std::exception_ptr error_;
 };
 
-// As many as the system grants: a machine out of threads makes a call slower, not fail.
-std::vector<std::thread> start_workers(Loop& loop, int count) {
-  std::vector<std::thread> threads;
-  threads.reserve(static_cast<std::size_t>(count));
-  try {
-    for (int i = 0; i < count; ++i) threads.emplace_back([&loop, i] { loop.run_worker(i + 1); });
-  } catch (const std::system_error&) {
+Team::Team(int thread_count) : thread_count_(std::max(thread_count, 1)) {}
+
+Team::~Team() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    over_ = true;
   }
-  return threads;
+  begin_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
 }
 
-}  // namespace
+void Team::run(std::size_t task_count, const std::function<void(std::size_t, int)>& body,
+               const Progress& progress) {
+  if (task_count == 0) return;
+  Loop loop(task_count, body);
+  const std::size_t others = std::min(static_cast<std::size_t>(thread_count_), task_count) - 1;
+  start(others);
+  open(&loop);
+  for (std::size_t i = 0; i < others; ++i) begin_.notify_one();
+  loop.run_caller(progress);
+  close();
+  loop.finish(progress);
+}
+
+// A machine out of threads makes a call slower, not fail.
+void Team::start(std::size_t count) {
+  try {
+    threads_.reserve(count);
+    while (threads_.size() < count) {
+      const int worker = static_cast<int>(threads_.size()) + 1;
+      threads_.emplace_back([this, worker] { work(worker); });
+    }
+  } catch (const std::system_error&) {
+  }
+}
+
+void Team::open(Loop* loop) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  loop_ = loop;
+  ++number_;
+}
+
+// Nobody enters the loop any more, and who is inside leaves.
+void Team::close() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  loop_ = nullptr;
+  end_.wait(lock, [this] { return inside_ == 0; });
+}
+
+void Team::work(int worker) noexcept {
+  std::unique_lock<std::mutex> lock(mutex_);
+  std::uint64_t last = 0;
+  while (true) {
+    begin_.wait(lock, [&] { return over_ || (loop_ != nullptr && number_ != last); });
+    if (over_) return;
+    last = number_;
+    Loop& loop = *loop_;
+    ++inside_;
+    lock.unlock();
+    loop.run_worker(worker);
+    lock.lock();
+    if (--inside_ == 0) end_.notify_one();
+  }
+}
 
 void parallel_for(int thread_count, std::size_t task_count,
                   const std::function<void(std::size_t, int)>& body, const Progress& progress) {
-  if (task_count == 0) return;
-  const auto useful = std::min(static_cast<std::size_t>(std::max(thread_count, 1)), task_count);
-  Loop loop(task_count, body);
-  std::vector<std::thread> threads = start_workers(loop, static_cast<int>(useful) - 1);
-  loop.run_caller(progress);
-  for (std::thread& thread : threads) thread.join();
-  loop.finish(progress);
+  Team(thread_count).run(task_count, body, progress);
 }
 
 int available_threads() {
