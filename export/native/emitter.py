@@ -47,6 +47,12 @@ class Emitter:
         words = [*operand(source), place(target), *_counted(dimensions)]
         self.emit(Code.COPY, words, target)
 
+    def like(self, view: View, shape: Sequence[int]) -> View:
+        """A new value whose axes lie in the order of those of `view`."""
+        order = view.order()
+        result = whole(Buffer(math.prod(shape)), [shape[i] for i in order])
+        return result.transposed(np.argsort(order).tolist())
+
     def in_a_row(self, view: View) -> View:
         """Contiguous in the arena."""
         if isinstance(view.source, Buffer) and view.contiguous:

@@ -10,23 +10,29 @@ from collections.abc import Callable
 
 import numpy as np
 
+from export.native.convolutions import mark_features, name_convolution
 from export.native.graph import Graph, Node
 from export.native.matrix import GROUP, Matrix, gate_order, joined, matrix, ordered, scaled
 from export.native.plan import Activation
+from export.native.resizing import name_resize
 
 ACTIVATIONS = {
     "Gelu": Activation.GELU, "GeluTanh": Activation.GELU_TANH, "Silu": Activation.SILU,
-    "Relu": Activation.RELU,
+    "Relu": Activation.RELU, "Relu6": Activation.RELU6,
 }  # fmt: skip
 
 
+# Depthwise convolutions are no products, but take in an activation as those do.
+PRODUCTS = ("Linear", "Convolution", "Depthwise")
+
+
 def fuse(graph: Graph) -> None:
-    for node in list(graph.nodes):
-        _name_activation(graph, node)
-    for node in list(graph.nodes):
-        _product(graph, node)
+    mark_features(graph)
+    for name in (_name_activation, name_convolution, name_resize, _product):
+        for node in list(graph.nodes):
+            name(graph, node)
     followers: list[Callable[[Graph, Node], bool]] = [_bias, _scale, _activation, _gate, _residual]
-    for linear in [n for n in graph.nodes if n.op == "Linear"]:
+    for linear in [n for n in graph.nodes if n.op in PRODUCTS]:
         while any(follower(graph, linear) for follower in followers):
             pass
     for node in list(graph.nodes):
@@ -42,14 +48,21 @@ def _only_use(graph: Graph, name: str) -> Node | None:
 
 
 def _name_activation(graph: Graph, node: Node) -> None:
-    """Gelu by its tanh formula gets a name of its own; x * Sigmoid(x) becomes Silu."""
+    """Gelu by its tanh formula gets a name of its own; x * Sigmoid(x) becomes Silu, Clip to 0 .. 6 Relu6."""
     if node.op == "Gelu" and node.attributes.get("approximate") == "tanh":
         node.op = "GeluTanh"
+    if node.op == "Clip" and [_scalar(graph, name) for name in node.inputs[1:]] == [0, 6]:
+        node.op, node.inputs = "Relu6", node.inputs[:1]
     if node.op != "Sigmoid":
         return
     product = _only_use(graph, node.outputs[0])
     if product is not None and product.op == "Mul" and node.inputs[0] in product.inputs:
         graph.replace([node, product], Node("Silu", node.inputs, product.outputs), product)
+
+
+def _scalar(graph: Graph, name: str) -> float | None:
+    values = graph.constants.get(name)
+    return None if values is None else values.item()
 
 
 def _product(graph: Graph, node: Node) -> None:
@@ -68,7 +81,7 @@ def _product(graph: Graph, node: Node) -> None:
             if bias is None:
                 return
     attributes = {"matrix": matrix(weights.T), "bias": bias, "activation": Activation.NONE}
-    graph.replace([node], Node("Linear", node.inputs[:1], node.outputs, attributes), node)
+    graph.replace([node], Node("Linear", node.inputs[:1], node.outputs, attributes, node.exact), node)
 
 
 def _vector(graph: Graph, name: str, width: int) -> np.ndarray | None:
@@ -90,10 +103,12 @@ def _take_in(graph: Graph, linear: Node, follower: Node, *between: Node) -> None
     linear.outputs = follower.outputs
 
 
-def _constant_follower(graph: Graph, linear: Node, op: str) -> tuple[Node, np.ndarray] | None:
-    """The node `op` that combines the bare product with a vector, and that vector."""
-    node = _only_use(graph, linear.outputs[0]) if _open(linear) else None
-    if node is None or node.op != op:
+def _constant_follower(graph: Graph, linear: Node, op: str, inverse: str) -> tuple[Node, np.ndarray] | None:
+    """The node `op`, or its inverse, that combines the bare product with a vector, and that vector."""
+    node = _only_use(graph, linear.outputs[0]) if linear.op == "Linear" and _open(linear) else None
+    if node is None or node.op not in (op, inverse):
+        return None
+    if node.op == inverse and node.inputs[0] != linear.outputs[0]:
         return None
     if graph.shapes.get(node.outputs[0]) != graph.shapes.get(linear.outputs[0]):
         return None
@@ -103,24 +118,28 @@ def _constant_follower(graph: Graph, linear: Node, op: str) -> tuple[Node, np.nd
 
 
 def _bias(graph: Graph, linear: Node) -> bool:
-    found = _constant_follower(graph, linear, "Add")
+    found = _constant_follower(graph, linear, "Add", "Sub")
     if found is None:
         return False
+    node, values = found
+    values = -values if node.op == "Sub" else values
     before = linear.attributes["bias"]
-    linear.attributes["bias"] = found[1] if before is None else before + found[1]
-    _take_in(graph, linear, found[0])
+    linear.attributes["bias"] = values if before is None else before + values
+    _take_in(graph, linear, node)
     return True
 
 
 def _scale(graph: Graph, linear: Node) -> bool:
     """A layer scale: (x W + b) s is a product with other weights."""
-    found = _constant_follower(graph, linear, "Mul")
+    found = _constant_follower(graph, linear, "Mul", "Div")
     if found is None:
         return False
+    node, values = found
+    values = 1 / values if node.op == "Div" else values
     kept = linear.attributes
-    kept["matrix"] = scaled(kept["matrix"], found[1])
-    kept["bias"] = None if kept["bias"] is None else kept["bias"] * found[1]
-    _take_in(graph, linear, found[0])
+    kept["matrix"] = scaled(kept["matrix"], values)
+    kept["bias"] = None if kept["bias"] is None else kept["bias"] * values
+    _take_in(graph, linear, node)
     return True
 
 
@@ -135,7 +154,7 @@ def _activation(graph: Graph, linear: Node) -> bool:
 
 def _gate(graph: Graph, linear: Node) -> bool:
     """GEGLU: the first half of the outputs times GELU of the second."""
-    split = _only_use(graph, linear.outputs[0]) if _open(linear) else None
+    split = _only_use(graph, linear.outputs[0]) if linear.op == "Linear" and _open(linear) else None
     kept = linear.attributes
     if split is None or not _halves_last_axis(graph, split, kept["matrix"]):
         return False
@@ -162,7 +181,7 @@ def _halves_last_axis(graph: Graph, node: Node, m: Matrix) -> bool:
 def _residual(graph: Graph, linear: Node) -> bool:
     """A value of the same shape that is added last."""
     output = linear.outputs[0]
-    node = _only_use(graph, output) if len(linear.inputs) == 1 else None
+    node = _only_use(graph, output) if linear.op != "Depthwise" and len(linear.inputs) == 1 else None
     if node is None or node.op != "Add":
         return False
     other = node.inputs[1 - node.inputs.index(output)]
@@ -208,7 +227,7 @@ def _join(graph: Graph, source: str, parts: list[Node]) -> None:
     shape = graph.shapes[parts[0].outputs[0]]
     graph.shapes[name] = (*shape[:-1], sum(widths))
     graph.constants[sizes] = np.array(widths, np.int64)
-    linear = Node("Linear", [source], [name], attributes)
+    linear = Node("Linear", [source], [name], attributes, any(p.exact for p in parts))
     split = Node("Split", [name, sizes], [p.outputs[0] for p in parts], {"axis": -1})
     graph.replace(parts, linear, parts[0])
     graph.nodes.insert(graph.nodes.index(linear) + 1, split)

@@ -22,6 +22,7 @@ class Node:
     inputs: list[str]  # "" where an optional one is left out
     outputs: list[str]
     attributes: dict[str, Any] = field(default_factory=dict)
+    exact: bool = False  # computed in float32 whatever the plan's precision
 
 
 @dataclass

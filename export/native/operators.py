@@ -7,14 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from export.native.emitter import Emitter, elementwise, operand, place
+from export.native.emitter import Emitter, elementwise, operand, place, stored_view
 from export.native.fusion import ACTIVATIONS
 from export.native.graph import Node
-from export.native.matrix import Matrix, matrix
 from export.native.plan import (
     BINARY_KINDS,
     UNARY_KINDS,
-    Activation,
     Buffer,
     Code,
     Precision,
@@ -23,63 +21,12 @@ from export.native.plan import (
     Word,
     real,
 )
+from export.native.products import linear
+from export.native.support import mean_axes
 from export.native.views import View, whole
+from export.native.windows import convolution, depthwise, upsampled
 
 Handler = Callable[[Emitter, Node], View | list[View]]
-
-
-def linear(to: Emitter, node: Node) -> View:
-    kept = node.attributes
-    residual = to.view(node.inputs[1]) if len(node.inputs) > 1 else None
-    return product(to, to.view(node.inputs[0]), kept["matrix"], kept["bias"], kept["activation"], residual)
-
-
-def product(
-    to: Emitter, x: View, m: Matrix, bias: np.ndarray | None,
-    activation: Activation = Activation.NONE, residual: View | None = None,
-) -> View:  # fmt: skip
-    """LINEAR over the last axis of x; the result is contiguous."""
-    x, rows, stride = to.in_rows(x)
-    width = m.outputs // 2 if activation == Activation.GEGLU else m.outputs
-    result = whole(Buffer(rows * width), (*x.shape[:-1], width))
-    added: list[Word] = [-1, 0]
-    reused = None
-    if residual is not None:
-        residual, _, residual_stride = to.in_rows(residual)
-        added = [place(residual), residual_stride]
-        if residual.whole and residual.source is not x.source and isinstance(residual.source, Buffer):
-            reused = residual.source
-    words = [
-        place(x), stride, rows, m.inputs, m.outputs, Precision(), Stored(Weight(m)),
-        -1 if bias is None else Stored(Weight(bias)), int(activation), *added, place(result), width,
-    ]  # fmt: skip
-    return to.emit(Code.LINEAR, words, result, reused)
-
-
-def patches(to: Emitter, node: Node) -> View:
-    """Conv whose kernel is its stride: a product of every patch with the weights."""
-    x, weights = to.view(node.inputs[0]), to.graph.constants[node.inputs[1]]
-    outputs, channels, kh, kw = weights.shape
-    height, width = x.shape[2] // kh, x.shape[3] // kw
-    x = x.sliced(2, 0, height * kh).sliced(3, 0, width * kw)
-    x = to.reshaped(x, (channels, height, kh, width, kw)).transposed((1, 3, 0, 2, 4))
-    rows = to.reshaped(to.in_a_row(x), (height * width, channels * kh * kw))
-    result = product(to, rows, matrix(weights.reshape(outputs, -1)), to.constant(node, 2))
-    return to.reshaped(result, (1, height, width, outputs)).transposed((0, 3, 1, 2))
-
-
-def upsampled(to: Emitter, node: Node) -> View:
-    """ConvTranspose whose kernel is its stride: every element becomes a patch of its own."""
-    x, weights = to.view(node.inputs[0]), to.graph.constants[node.inputs[1]]
-    batch, channels, height, width = x.shape
-    _, outputs, kh, kw = weights.shape
-    bias = to.constant(node, 2)
-    if bias is not None:
-        bias = np.repeat(bias, kh * kw)
-    m = matrix(weights.reshape(channels, -1).T)
-    found = product(to, x.transposed((0, 2, 3, 1)), m, bias)
-    found = to.reshaped(found, (batch, height, width, outputs, kh, kw)).transposed((0, 3, 1, 4, 2, 5))
-    return to.reshaped(found, (batch, outputs, height * kh, width * kw))
 
 
 def layer_norm(to: Emitter, node: Node) -> View:
@@ -108,7 +55,7 @@ def attention(to: Emitter, node: Node) -> View:
     width = columns.shape[-1] // count
     result = whole(Buffer(queries * count * width), (1, queries, count * width))
     scale = node.attributes.get("scale", 1 / math.sqrt(width))
-    words += [place(result), count * width, count, queries, keys, width, real(scale), Precision()]
+    words += [place(result), count * width, count, queries, keys, width, real(scale), Precision(node.exact)]
     to.emit(Code.ATTENTION, words, result)
     if flat:
         return result
@@ -124,20 +71,51 @@ def _columns(to: Emitter, x: View, flat: bool) -> View:
 
 
 def binary(to: Emitter, node: Node) -> View:
-    a, b = (to.view(name) for name in node.inputs)
+    return arithmetic(to, node.op, *(to.view(name) for name in node.inputs))
+
+
+def arithmetic(to: Emitter, op: str, a: View, b: View) -> View:
+    """The result lies as the first computed operand does that is not broadcast."""
     shape = np.broadcast_shapes(a.shape, b.shape)
+    leading = next((v for v in (a, b) if v.shape == shape and isinstance(v.source, Buffer)), None)
     a, b = a.broadcast(shape), b.broadcast(shape)
-    result = whole(Buffer(math.prod(shape)), shape)
-    words = [BINARY_KINDS[node.op], *operand(a), *operand(b), place(result), *elementwise(shape, a, b)]
+    result = whole(Buffer(math.prod(shape)), shape) if leading is None else to.like(leading, shape)
+    order = result.order()
+    dimensions = elementwise(result.transposed(order).shape, a.transposed(order), b.transposed(order))
+    words = [BINARY_KINDS[op], *operand(a), *operand(b), place(result), *dimensions]
     return to.emit(Code.BINARY, words, result)
 
 
 def unary(to: Emitter, node: Node) -> View:
-    x = to.in_a_row(to.view(node.inputs[0]))
+    x = to.view(node.inputs[0])
+    order = x.order()
+    x = to.in_a_row(x.transposed(order))
     result = whole(Buffer(x.size), x.shape)
     words = [UNARY_KINDS[ACTIVATIONS[node.op]], place(x), place(result), x.size]
     reused = x.source if x.whole and isinstance(x.source, Buffer) else None
-    return to.emit(Code.UNARY, words, result, reused)
+    return to.emit(Code.UNARY, words, result, reused).transposed(np.argsort(order).tolist())
+
+
+def mean(to: Emitter, node: Node) -> View:
+    x = to.view(node.inputs[0])
+    axes = mean_axes(to.graph, node)
+    count = math.prod(x.shape[i] for i in axes)
+    for axis in axes:
+        x = _summed(to, x, axis)
+    x = arithmetic(to, "Mul", x, stored_view(np.array(1 / count, np.float32)))
+    return to.reshaped(x, to.graph.shapes[node.outputs[0]])
+
+
+def _summed(to: Emitter, x: View, axis: int) -> View:
+    """Halves of the axis added to each other until one is left."""
+    rest = []
+    while (size := x.shape[axis]) > 1:
+        if size % 2:
+            rest.append(x.sliced(axis, size - 1, 1))
+        x = arithmetic(to, "Add", x.sliced(axis, 0, size // 2), x.sliced(axis, size // 2, size // 2))
+    for last in rest:
+        x = arithmetic(to, "Add", x, last)
+    return x
 
 
 def reshape(to: Emitter, node: Node) -> View:
@@ -199,7 +177,8 @@ def concat(to: Emitter, node: Node) -> View:
 
 
 HANDLERS: dict[str, Handler] = {
-    "Linear": linear, "Conv": patches, "ConvTranspose": upsampled, "LayerNormalization": layer_norm,
+    "Linear": linear, "Convolution": convolution, "Depthwise": depthwise, "ConvTranspose": upsampled,
+    "LayerNormalization": layer_norm, "ReduceMean": mean,
     "Attention": attention, "Reshape": reshape, "Unsqueeze": same_elements, "Squeeze": same_elements,
     "Flatten": same_elements, "Identity": same_elements, "Transpose": transpose, "Expand": expand,
     "Split": split, "Slice": slices, "Concat": concat,

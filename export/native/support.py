@@ -9,8 +9,8 @@ from export.native.matrix import GROUP
 
 MAX_HEAD_WIDTH = 128
 PLAIN = (
-    "Linear", "Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity", "Transpose", "Expand", "Split",
-    "Concat", "Add", "Sub", "Mul", "Div", "Gelu", "GeluTanh", "Silu", "Relu",
+    "Linear", "Convolution", "Depthwise", "Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity",
+    "Transpose", "Expand", "Split", "Concat", "Add", "Sub", "Mul", "Div", "Gelu", "GeluTanh", "Silu", "Relu", "Relu6",
 )  # fmt: skip
 
 
@@ -26,7 +26,8 @@ def refusal(graph: Graph, node: Node) -> str | None:
     """What is wanted of `node` that is not there, in words; None if nothing."""
     if node.op in PLAIN:
         return None
-    checks = {"LayerNormalization": _norm, "Attention": _attention, "Conv": _conv, "ConvTranspose": _conv,
+    checks = {"LayerNormalization": _norm, "Attention": _attention, "Conv": _conv,
+              "ConvTranspose": _transposed, "Resize": _resize, "ReduceMean": _mean,
               "Slice": _slice}  # fmt: skip
     if node.op in checks:
         return checks[node.op](graph, node)
@@ -61,30 +62,49 @@ def _heads(graph: Graph, node: Node, i: int) -> tuple[int, int] | None:
     return (count, shape[2] // count) if len(shape) == 3 and count else None
 
 
-def _conv(graph: Graph, node: Node) -> str | None:
+def _transposed(graph: Graph, node: Node) -> str | None:
     """Patches that do not overlap are a product."""
     shape = graph.shapes.get(node.inputs[1], ())
-    kernel = list(shape[2:])
+    kernel, attributes = list(shape[2:]), node.attributes
     ones = [1] * len(kernel)
-    strides, group = list(node.attributes.get("strides", ones)), node.attributes.get("group", 1)
-    plain = not any([*node.attributes.get("pads", []), *node.attributes.get("output_padding", [])])
-    plain = plain and list(node.attributes.get("dilations", ones)) == ones and group == 1
-    plain = plain and node.attributes.get("auto_pad", "NOTSET") in ("NOTSET", "VALID")
+    plain = not any([*attributes.get("pads", []), *attributes.get("output_padding", [])])
+    plain = plain and list(attributes.get("dilations", ones)) == ones and attributes.get("group", 1) == 1
+    plain = plain and attributes.get("auto_pad", "NOTSET") in ("NOTSET", "VALID")
+    plain = plain and len(kernel) == 2 and list(attributes.get("strides", ones)) == kernel
     constant = all(name in graph.constants for name in node.inputs[1:])
-    if (
-        plain
-        and constant
-        and len(kernel) == 2
-        and strides == kernel
-        and "output_shape" not in node.attributes
-    ):
-        return None
-    size = "x".join(map(str, kernel)) + (f" with stride {strides[0]}" if strides != ones else "")
-    return f"{node.op} {size}" + (f" in {group} groups" if group > 1 else "")
+    return None if plain and constant and "output_shape" not in attributes else _conv(graph, node)
+
+
+def _conv(graph: Graph, node: Node) -> str:
+    """Of one that became no product."""
+    kernel = graph.shapes.get(node.inputs[1], ())[2:]
+    strides, groups = node.attributes.get("strides", [1]), node.attributes.get("group", 1)
+    size = "x".join(map(str, kernel)) + (f" with stride {strides[0]}" if max(strides) > 1 else "")
+    return f"{node.op} {size}" + (f" in {groups} groups" if groups > 1 else "")
+
+
+def _resize(graph: Graph, node: Node) -> str:
+    """Of one that became no product."""
+    mode = node.attributes.get("mode", "nearest")
+    return f"Resize ({mode}, {node.attributes.get('coordinate_transformation_mode', 'half_pixel')})"
+
+
+def mean_axes(graph: Graph, node: Node) -> list[int]:
+    """Of a ReduceMean over constant axes, none negative."""
+    rank = len(graph.shapes[node.inputs[0]])
+    given = graph.constants[node.inputs[1]].tolist() if len(node.inputs) > 1 and node.inputs[1] else []
+    if not given and not node.attributes.get("noop_with_empty_axes", 0):
+        return list(range(rank))
+    return [axis % rank for axis in given]
+
+
+def _mean(graph: Graph, node: Node) -> str | None:
+    known = node.inputs[0] in graph.shapes and node.outputs[0] in graph.shapes
+    constant = all(name in graph.constants for name in node.inputs[1:] if name)
+    return None if known and constant else "ReduceMean over computed axes"
 
 
 def _slice(graph: Graph, node: Node) -> str | None:
     if any(name not in graph.constants for name in node.inputs[1:] if name):
         return "Slice at computed places"
-    steps = graph.constants[node.inputs[4]] if len(node.inputs) > 4 else [1]
-    return "Slice with negative steps" if min(steps) < 1 else None
+    return None

@@ -15,7 +15,7 @@ Dimensions = list[tuple[int, ...]]  # size, then a stride for each tensor
 class View:
     source: Buffer | Weight
     shape: tuple[int, ...]
-    strides: tuple[int, ...]  # floats, none negative
+    strides: tuple[int, ...]  # floats; negative where elements lie in reverse order
     offset: int = 0  # floats
 
     @property
@@ -41,6 +41,21 @@ class View:
         offset = self.offset + start * strides[axis]
         shape[axis], strides[axis] = size, strides[axis] * step
         return replace(self, shape=tuple(shape), strides=tuple(strides), offset=offset)
+
+    def windows(self, kernel: tuple[int, int], strides: tuple[int, int]) -> View:
+        """Of [batch, channels, height, width]: [batch, rows of places, columns of places, channels, kh, kw].
+
+        They may overlap.
+        """
+        batch, channels, *sides = self.shape
+        b, c, *steps = self.strides
+        places = [(n - k) // s + 1 for n, k, s in zip(sides, kernel, strides, strict=True)]
+        apart = [s * step for s, step in zip(strides, steps, strict=True)]
+        return replace(self, shape=(batch, *places, channels, *kernel), strides=(b, *apart, c, *steps))
+
+    def order(self) -> tuple[int, ...]:
+        """Axes from the one with the largest steps through memory to that with the smallest."""
+        return tuple(sorted(range(len(self.shape)), key=lambda i: -abs(self.strides[i]) or -math.inf))
 
     def broadcast(self, shape: Sequence[int]) -> View:
         """To a shape that ONNX's rules allow."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from export.build_engine import BuildError, BuildOptions, build_engine
@@ -20,6 +22,7 @@ from tests.export.companions import with_companions
 
 ROOT = Path(__file__).resolve().parents[2]
 PRECISIONS = ("float32", "bfloat16")
+SHIPPED = ROOT / "models/lrm-tiny/onnx/network.onnx"
 PICTURE = ROOT / "examples/teddy_bear.png"
 
 
@@ -163,15 +166,22 @@ def test_no_file(tmp_path):
         native.load(tmp_path / "none.lrmnet", 1)
 
 
-def test_the_network_that_ships_is_refused(tmp_path):
-    """It has convolutions: the message says which, and nothing is left behind."""
-    options = BuildOptions(backends=["native"])
-    with pytest.raises(ValueError, match=r"Conv 3x3.*groups.*no native form; build for onnxruntime"):
-        build_engine(tmp_path / "t.lrm", onnx=ROOT / "models/lrm-tiny/onnx/network.onnx", options=options)
-    assert not list(tmp_path.iterdir())
+def test_a_network_beyond_the_plan_is_refused(tmp_path):
+    """The message says what is beyond it, and nothing is left behind."""
+    folder = tmp_path / "onnx"
+    shutil.copytree(SHIPPED.parent, folder)
+    model = onnx.load(folder / SHIPPED.name)
+    convolution = next(n for n in model.graph.node if n.op_type == "Conv")
+    next(a for a in convolution.attribute if a.name == "dilations").ints[:] = [2, 2]
+    onnx.save(model, folder / SHIPPED.name)
+    with pytest.raises(ValueError, match=r"^Conv 3x3 with stride 2: no native form; build for onnxruntime"):
+        build_engine(
+            tmp_path / "t.lrm", onnx=folder / SHIPPED.name, options=BuildOptions(backends=["native"])
+        )
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_other_precisions(tmp_path):
     with pytest.raises(BuildError, match="native builds float32, bfloat16; got int8"):
         options = BuildOptions(backends=["native"], precisions=["int8"])
-        build_engine(tmp_path / "x.lrm", onnx=ROOT / "models/lrm-tiny/onnx/network.onnx", options=options)
+        build_engine(tmp_path / "x.lrm", onnx=SHIPPED, options=options)

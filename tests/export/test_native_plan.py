@@ -178,16 +178,22 @@ def test_patches_and_upsampling_are_products(side, tmp_path):
 
 def test_what_has_no_native_form_is_listed(tmp_path):
     nodes = [
-        node("Conv", "image w", "p", pads=[1, 1, 1, 1]), node("Conv", "p w", "q", pads=[1, 1, 1, 1]),
-        node("Conv", "q g", "r", strides=[2, 2], group=3), node("Sigmoid", "r", "s"),
+        node("Conv", "image w", "p", dilations=[2, 2]), node("Conv", "p w", "q", auto_pad="SAME_UPPER"),
+        node("Conv", "q d", "q6"), node("Conv", "q6 g", "r", strides=[2, 2], group=3),
+        node("Sigmoid", "r", "s"), node("Clip", "s zero one", "c"), node("Resize", "c no twice", "z"),
         node("Transpose", "x", "t", perm=[0, 2, 1]), node("MatMul", "x t", "u"), node("MatMul", "u x", "y"),
     ]  # fmt: skip
+    weights = {
+        "w": (3, 3, 3, 3), "d": (6, 3, 1, 1), "g": (3, 2, 1, 1), "zero": np.zeros((), np.float32),
+        "one": np.ones((), np.float32), "no": np.zeros(0, np.float32),
+        "twice": np.array([1, 1, 2, 2], np.float32),
+    }  # fmt: skip
     listed = (
-        r"Conv 3x3 \(2 times\), Conv 1x1 with stride 2 in 3 groups, Sigmoid, "
+        r"Conv 3x3 \(2 times\), Conv 1x1 with stride 2 in 3 groups, Sigmoid, Clip, Resize \(nearest, half_pixel\), "
         r"MatMul of two computed values \(2 times\): no native form; build for onnxruntime or openvino"
     )
     with pytest.raises(ValueError, match=listed):
-        plan_network(save(tmp_path / "n.onnx", nodes, {"w": (3, 3, 3, 3), "g": (3, 1, 1, 1)}))
+        plan_network(save(tmp_path / "n.onnx", nodes, weights))
 
 
 def test_attention_that_is_not_plain_is_refused(tmp_path):
