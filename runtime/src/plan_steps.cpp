@@ -3,19 +3,18 @@
 #include <initializer_list>
 
 #include "network_kernel.h"
+#include "plan_bounds.h"
 
 namespace lrm {
 namespace {
 
-// Sizes up to this multiply without overflow in 64 bits where two of them meet.
-constexpr std::int64_t largest_size = std::int64_t{1} << 31;
 // Kernels count the elements of a few packed rows of this many inputs in an int.
 constexpr std::int64_t most_inputs = 1 << 20, most_head_columns = 4096;
 
 // Reads and checks steps against the sizes of the plan.
 class StepReader {
  public:
-  explicit StepReader(const NetworkPlan& plan) : plan_(plan) {}
+  explicit StepReader(const NetworkPlan& plan) : bounds_(plan) {}
 
   PlanStep read(std::int64_t opcode, Words& words) const {
     switch (opcode) {
@@ -39,41 +38,12 @@ class StepReader {
   }
 
  private:
-  std::int64_t constants() const { return plan_.weight_bytes / 4; }
-
-  void in_arena(std::int64_t first, std::int64_t last) const {
-    expect(first >= 0 && last < plan_.arena_floats, "expected values within the arena",
-           first < 0 ? first : last);
-  }
-  void in_constants(std::int64_t at, std::int64_t count) const {
-    expect(at >= 0 && count <= constants() && at <= constants() - count,
-           "expected constants within the file", at);
-  }
-  // `rows` rows of `width` floats.
-  void rows_in_arena(std::int64_t at, std::int64_t stride, std::int64_t rows,
-                     std::int64_t width) const {
-    expect(at >= 0 && at < most_floats, "expected values within the arena", at);
-    expect(stride >= 0 && stride < largest_size, "expected a stride below 2^31", stride);
-    expect(rows == 1 || stride >= width, "expected rows that do not overlap", stride);
-    in_arena(at, at + (rows - 1) * stride + width - 1);
-  }
-
   Operand operand(Words& words) const {
     Operand value;
     value.constant = words.between(0, 1, "expected a value in the arena (0) or the file (1)") == 1;
     value.at = words.offset();
     return value;
   }
-  void reach(const Operand& value, const std::vector<Dimension>& dimensions,
-             std::int64_t Dimension::* stride) const {
-    const Span span = span_of(value.at, dimensions, stride);
-    if (value.constant) {
-      in_constants(span.first, span.last - span.first + 1);
-    } else {
-      in_arena(span.first, span.last);
-    }
-  }
-
   static std::vector<Dimension> dimensions(Words& words) {
     const std::int64_t rank = words.between(1, plan_max_rank, "expected a rank of 1 to 8");
     std::vector<Dimension> found;
@@ -88,44 +58,18 @@ class StepReader {
     }
     return found;
   }
-  // What the elements reach, of which the first in order is at `at`.
-  struct Span {
-    std::int64_t first, last;
-  };
-  static Span span_of(std::int64_t at, const std::vector<Dimension>& dimensions,
-                      std::int64_t Dimension::* stride) {
-    Span span = {at, at};
-    for (const Dimension& d : dimensions) {
-      const std::int64_t reach = (d.size - 1) * (d.*stride);
-      (reach < 0 ? span.first : span.last) += reach;
-      expect(span.first >= 0 && span.last <= most_floats, "expected values within the arena",
-             reach);
-    }
-    return span;
-  }
-
-  // How many, all of which are written: no more than the arena has.
-  std::int64_t elements(const std::vector<Dimension>& dimensions) const {
-    std::int64_t count = 1;
-    for (const Dimension& d : dimensions) {
-      expect(d.size <= plan_.arena_floats / count, "expected values within the arena", d.size);
-      count *= d.size;
-    }
-    return count;
-  }
-
   PlanStep copy(Words& words) const {
     CopyStep step;
     step.in = operand(words);
     step.out = words.offset();
     step.dimensions = dimensions(words);
-    elements(step.dimensions);
+    bounds_.elements(step.dimensions);
     for (const Dimension& d : step.dimensions) {
       expect(d.size == 1 || d.second_stride > 0, "expected a stride of what is written above 0",
              d.second_stride);
     }
-    reach(step.in, step.dimensions, &Dimension::first_stride);
-    reach({false, step.out}, step.dimensions, &Dimension::second_stride);
+    bounds_.reach(step.in, step.dimensions, &Dimension::first_stride);
+    bounds_.reach({false, step.out}, step.dimensions, &Dimension::second_stride);
     return step;
   }
 
@@ -136,9 +80,9 @@ class StepReader {
     step.second = operand(words);
     step.out = words.offset();
     step.dimensions = dimensions(words);
-    reach(step.first, step.dimensions, &Dimension::first_stride);
-    reach(step.second, step.dimensions, &Dimension::second_stride);
-    in_arena(step.out, step.out + elements(step.dimensions) - 1);
+    bounds_.reach(step.first, step.dimensions, &Dimension::first_stride);
+    bounds_.reach(step.second, step.dimensions, &Dimension::second_stride);
+    bounds_.in_arena(step.out, step.out + bounds_.elements(step.dimensions) - 1);
     return step;
   }
 
@@ -150,14 +94,14 @@ class StepReader {
     step.in = words.offset();
     step.out = words.offset();
     step.count = words.between(1, most_floats, "expected a count");
-    in_arena(step.in, step.in + step.count - 1);
-    in_arena(step.out, step.out + step.count - 1);
+    bounds_.in_arena(step.in, step.in + step.count - 1);
+    bounds_.in_arena(step.out, step.out + step.count - 1);
     return step;
   }
 
   std::int64_t optional_constants(Words& words, std::int64_t count) const {
     const std::int64_t at = words.between(-1, most_floats, "expected an offset of constants or -1");
-    if (at >= 0) in_constants(at, count);
+    if (at >= 0) bounds_.in_constants(at, count);
     return at;
   }
 
@@ -170,8 +114,8 @@ class StepReader {
     step.epsilon = words.real(0, 1e30, "expected an epsilon of 0 or more");
     step.scale = optional_constants(words, step.width);
     step.bias = optional_constants(words, step.width);
-    rows_in_arena(step.in, step.width, step.rows, step.width);
-    rows_in_arena(step.out, step.width, step.rows, step.width);
+    bounds_.rows_in_arena(step.in, step.width, step.rows, step.width);
+    bounds_.rows_in_arena(step.out, step.width, step.rows, step.width);
     return step;
   }
 
@@ -194,20 +138,13 @@ class StepReader {
     expect(!gated || step.outputs % linear_group == 0, "expected gated outputs in groups of 32",
            step.outputs);
     const std::int64_t width = gated ? step.outputs / 2 : step.outputs;
-    rows_in_arena(step.in, step.in_stride, step.rows, step.inputs);
-    rows_in_arena(step.out, step.out_stride, step.rows, width);
+    bounds_.rows_in_arena(step.in, step.in_stride, step.rows, step.inputs);
+    bounds_.rows_in_arena(step.out, step.out_stride, step.rows, width);
     if (step.residual >= 0) {
-      rows_in_arena(step.residual, step.residual_stride, step.rows, width);
+      bounds_.rows_in_arena(step.residual, step.residual_stride, step.rows, width);
     }
-    check_matrix(step);
+    bounds_.matrix_in_file(step);
     return step;
-  }
-
-  void check_matrix(const LinearStep& step) const {
-    const std::int64_t bytes = std::int64_t{step.outputs} * step.inputs;
-    expect(step.matrix % 64 == 0, "expected a matrix at a multiple of 64 bytes", step.matrix);
-    expect(bytes <= (plan_.weight_bytes - step.matrix) / (step.bfloat16 ? 2 : 4),
-           "expected a matrix within the file", step.matrix);
   }
 
   PlanStep attention(Words& words) const {
@@ -225,10 +162,10 @@ class StepReader {
     step.scale = words.real(1e-20, 1e20, "expected a scale of 1e-20 to 1e20");
     step.bfloat16 = precision(words);
     const std::int64_t width = std::int64_t{step.heads} * step.width;
-    rows_in_arena(step.q, step.q_stride, step.queries, width);
-    rows_in_arena(step.k, step.k_stride, step.keys, width);
-    rows_in_arena(step.v, step.v_stride, step.keys, width);
-    rows_in_arena(step.out, step.out_stride, step.queries, width);
+    bounds_.rows_in_arena(step.q, step.q_stride, step.queries, width);
+    bounds_.rows_in_arena(step.k, step.k_stride, step.keys, width);
+    bounds_.rows_in_arena(step.v, step.v_stride, step.keys, width);
+    bounds_.rows_in_arena(step.out, step.out_stride, step.queries, width);
     return step;
   }
 
@@ -251,23 +188,17 @@ class StepReader {
     step.activation = static_cast<int>(words.between(0, 6, "expected an activation of 0 to 6"));
     expect(step.activation != linear_geglu, "expected an activation of one value", step.activation);
     step.out = words.take();
-    in_constants(step.matrix, std::int64_t{step.kernel} * step.kernel * step.channels);
-    pictures_in_arena(step.in, step.height, step.width, step.channels);
-    pictures_in_arena(step.out, step.out_height, step.out_width, step.channels);
+    bounds_.in_constants(step.matrix, std::int64_t{step.kernel} * step.kernel * step.channels);
+    bounds_.pictures_in_arena(step.in, step.height, step.width, step.channels);
+    bounds_.pictures_in_arena(step.out, step.out_height, step.out_width, step.channels);
     return step;
-  }
-
-  void pictures_in_arena(std::int64_t at, std::int64_t height, std::int64_t width,
-                         std::int64_t channels) const {
-    expect(height * width <= most_floats / channels, "expected values within the arena", height);
-    rows_in_arena(at, 0, 1, height * width * channels);
   }
 
   static bool precision(Words& words) {
     return words.between(0, 1, "expected a precision of 0 or 1") == 1;
   }
 
-  const NetworkPlan& plan_;
+  const PlanBounds bounds_;
 };
 
 }  // namespace
