@@ -15,6 +15,7 @@
 namespace lrm {
 namespace {
 
+// To the nearest bfloat16. A half rounds away from 0, and beyond the largest number is infinity.
 inline __m512i rounded_halves(Vector a, Vector b) {
   return upper_halves(bits_of(a) + 0x8000u, bits_of(b) + 0x8000u);
 }
