@@ -10,7 +10,8 @@ from export.native.matrix import GROUP
 MAX_HEAD_WIDTH = 128
 PLAIN = (
     "Linear", "Convolution", "Depthwise", "Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity",
-    "Transpose", "Expand", "Split", "Concat", "Add", "Sub", "Mul", "Div", "Gelu", "GeluTanh", "Silu", "Relu", "Relu6",
+    "Transpose", "Expand", "Split", "Concat", "Add", "Sub", "Mul", "Div", "Gelu", "GeluTanh", "Silu", "Relu",
+    "Relu6",
 )  # fmt: skip
 
 
