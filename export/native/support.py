@@ -102,7 +102,7 @@ def mean_axes(graph: Graph, node: Node) -> list[int]:
 def _mean(graph: Graph, node: Node) -> str | None:
     known = node.inputs[0] in graph.shapes and node.outputs[0] in graph.shapes
     constant = all(name in graph.constants for name in node.inputs[1:] if name)
-    return None if known and constant else "ReduceMean over computed axes"
+    return None if known and constant else "ReduceMean of unknown shape or over computed axes"
 
 
 def _slice(graph: Graph, node: Node) -> str | None:
