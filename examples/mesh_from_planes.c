@@ -12,27 +12,6 @@
 
 const char* const program_name = "mesh_from_planes";
 
-static int save_mesh(const lrm_mesh* mesh, const char* path) {
-  mesh_arrays m = {0};
-  lrm_mesh_counts(mesh, &m.vertex_count, &m.face_count);
-  m.vertices = malloc(3 * m.vertex_count * sizeof *m.vertices);
-  m.colors = malloc(3 * m.vertex_count * sizeof *m.colors);
-  m.faces = malloc(3 * m.face_count * sizeof *m.faces);
-  int done = 0;
-  if (m.vertices == NULL || m.colors == NULL || m.faces == NULL) {
-    fail(path, "no memory for the mesh");
-  } else if (lrm_mesh_copy(mesh, m.vertex_count, m.face_count, m.vertices, NULL, m.colors,
-                           m.faces) != LRM_OK) {
-    fail("liblrm", lrm_last_error());
-  } else {
-    done = write_ply(path, &m);
-  }
-  free(m.vertices);
-  free(m.colors);
-  free(m.faces);
-  return done;
-}
-
 static int run(const char* folder, const char* out, const char* resolution) {
   saved_scene scene;
   lrm_field* field = NULL;
@@ -44,7 +23,7 @@ static int run(const char* folder, const char* out, const char* resolution) {
     done = lrm_field_create(&scene.field, scene.planes, scene.weights, scene.biases, &field) ==
                LRM_OK &&
            lrm_field_mesh(field, &scene.mesh, &mesh) == LRM_OK;
-    done = done ? save_mesh(mesh, out) : fail("liblrm", lrm_last_error());
+    done = done ? save_mesh(out, mesh) : fail("liblrm", lrm_last_error());
   }
   lrm_mesh_destroy(mesh);
   lrm_field_destroy(field);

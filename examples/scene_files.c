@@ -143,3 +143,24 @@ int write_ply(const char* path, const mesh_arrays* mesh) {
   if (fclose(file) != 0 || failed) return fail(path, "cannot be written to its end");
   return 1;
 }
+
+int save_mesh(const char* path, const lrm_mesh* mesh) {
+  mesh_arrays m = {0};
+  lrm_mesh_counts(mesh, &m.vertex_count, &m.face_count);
+  m.vertices = malloc(3 * m.vertex_count * sizeof *m.vertices);
+  m.colors = malloc(3 * m.vertex_count * sizeof *m.colors);
+  m.faces = malloc(3 * m.face_count * sizeof *m.faces);
+  int done = 0;
+  if (m.vertices == NULL || m.colors == NULL || m.faces == NULL) {
+    fail(path, "no memory for the mesh");
+  } else if (lrm_mesh_copy(mesh, m.vertex_count, m.face_count, m.vertices, NULL, m.colors,
+                           m.faces) != LRM_OK) {
+    fail("liblrm", lrm_last_error());
+  } else {
+    done = write_ply(path, &m);
+  }
+  free(m.vertices);
+  free(m.colors);
+  free(m.faces);
+  return done;
+}

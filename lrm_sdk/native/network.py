@@ -32,7 +32,7 @@ class PlanNetwork:
         """thread_count: 0 for all cores."""
         options = CNetworkOptions(struct_size=ctypes.sizeof(CNetworkOptions))
         options.thread_count = integer("thread_count", thread_count, 0, MAX_INT32)
-        handle, shape = Handle(), CNetworkShape()
+        handle, shape = Handle(), CNetworkShape(struct_size=ctypes.sizeof(CNetworkShape))
         check(load().lrm_network_open(os.fsencode(path), ctypes.byref(options), ctypes.byref(handle)))
         self._handle = handle
         # At exit the process frees it, and another thread may still be inside a call.

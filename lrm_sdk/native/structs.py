@@ -89,6 +89,7 @@ class CNetworkOptions(c.Structure):
 
 class CNetworkShape(c.Structure):
     _fields_ = (
+        ("struct_size", c.c_size_t),
         ("image", c.c_int32 * 3),
         ("planes", c.c_int32 * 4),
         ("precision", c.c_int32),
@@ -136,6 +137,7 @@ PROTOTYPES: dict[str, tuple[object, list[object]]] = {
         [FloatPointer, c.c_int32, c.c_float, c.c_float, c.c_int32, _HANDLE_OUT],
     ),
     "lrm_network_options_init": (None, [c.POINTER(CNetworkOptions)]),
+    "lrm_network_shape_init": (None, [c.POINTER(CNetworkShape)]),
     "lrm_network_open": (c.c_int, [c.c_char_p, c.POINTER(CNetworkOptions), _HANDLE_OUT]),
     "lrm_network_get_shape": (c.c_int, [Handle, c.POINTER(CNetworkShape)]),
     "lrm_network_run": (c.c_int, [Handle, FloatPointer, FloatPointer, ProgressFunction, c.c_void_p]),

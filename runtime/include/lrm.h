@@ -17,11 +17,21 @@
  *   if (lrm_field_mesh(field, &mesh_options, &mesh) == LRM_OK) { ... lrm_mesh_copy(...) ... }
  *   lrm_mesh_destroy(mesh); lrm_field_destroy(field);
  *
+ * Planes that the library makes itself (shape: what lrm_network_get_shape says):
+ *
+ *   lrm_network_options network_options;
+ *   lrm_network_options_init(&network_options);
+ *   lrm_network *network = NULL;
+ *   if (lrm_network_open("network.float32.lrmnet", &network_options, &network) == LRM_OK &&
+ *       lrm_network_run(network, image, planes, NULL, NULL) == LRM_OK) { ... lrm_field_create(...) ... }
+ *   lrm_network_close(network);
+ *
  * Threads    A field is immutable once created: any number of threads may use one at once. Destroy it
- *            when no call is using it. A mesh is likewise immutable. No other state is shared.
+ *            when no call is using it. A mesh and a network are likewise immutable. No other state is
+ *            shared.
  * Ownership  The library copies what it is given and keeps no pointer of the caller's after a call
- *            returns. Handles belong to the caller until given to the matching destroy; destroy takes
- *            NULL. Every pointer is to host memory.
+ *            returns. Handles belong to the caller until given to the matching destroy or close, which
+ *            take NULL. Every pointer is to host memory.
  * Errors     LRM_OK is 0; any other status leaves outputs untouched and a text for this thread in
  *            lrm_last_error(). No C++ exception leaves the library.
  * Frames     Points, cameras, vertices and normals are in the SDK frame (glTF's: right-handed, +Y up,
@@ -77,7 +87,7 @@ LRM_API int32_t lrm_version(void);
 /* The instruction set in use on this machine: "amx", "avx512", "avx2" or "portable", the best that it
    has or a lower one that the environment variable LRM_INSTRUCTION_SET names. Static storage.
 
-   Chosen once, by the first call of this or of lrm_field_create. On Linux, where the processor has AMX,
+   Chosen once, by the first call of this, of lrm_field_create or of lrm_network_open. On Linux, where the processor has AMX,
    that call asks the system to let the process use its tiles, and does without them if it refuses (a
    thread's alternate signal stack may be too small for them, or a sandbox forbid it). Once granted,
    the system refuses to every thread an alternate signal stack that has no room for the tiles (about
@@ -90,8 +100,10 @@ typedef int32_t (*lrm_progress_fn)(void *user_data, float fraction);
 
 /* -- The network -------------------------------------------------------------------------------- */
 
-/* An image-to-triplane transformer, planned by export/build_engine.py --backend native. The file (docs/ENGINE.md)
-   is mapped: it must stay as it is while the network is open. */
+/* An image-to-triplane transformer, planned by export/build_engine.py --backend native. The file
+   (docs/ENGINE.md) is mapped, not read: it must stay as it is while the network is open. To replace it,
+   rename another onto it; where one is shortened in place, the system ends the process (SIGBUS). Every
+   offset in it is checked at opening: a damaged file is refused or gives wrong planes, no more. */
 typedef struct lrm_network lrm_network;
 
 typedef enum lrm_network_precision {
@@ -105,23 +117,26 @@ typedef struct lrm_network_options {
 } lrm_network_options;
 
 typedef struct lrm_network_shape {
+  size_t struct_size;   /* set by init */
   int32_t image[3];     /* channels, height, width */
   int32_t planes[4];    /* 3, channels, height, width */
   int32_t precision;    /* lrm_network_precision */
   int64_t weight_bytes; /* of the file, mapped */
-  int64_t run_bytes;    /* of memory that each run takes, from its begin to its end */
+  int64_t run_bytes;    /* of memory that each run takes while it lasts */
 } lrm_network_shape;
 
 LRM_API void lrm_network_options_init(lrm_network_options *options);
+LRM_API void lrm_network_shape_init(lrm_network_shape *shape);
 
-/* path in UTF-8. A file that is none of these, or damaged: LRM_ERROR_INVALID_ARGUMENT, with what is wrong. */
+/* path in UTF-8. What is no such file, or a damaged one: LRM_ERROR_INVALID_ARGUMENT, with what is wrong. */
 LRM_API lrm_status lrm_network_open(const char *path, const lrm_network_options *options,
                                     lrm_network **network);
 LRM_API lrm_status lrm_network_get_shape(const lrm_network *network, lrm_network_shape *shape);
 
 /* image   float32 of the shape's size, RGB in [0, 1], prepared as the engine.json says.
-   planes  float32, for lrm_field_create. progress may be NULL.
-   A network is immutable: any number of threads may run it at once. */
+   planes  float32, for lrm_field_create, which refuses what is not finite: NaN in the image, or a sum
+           beyond float32, leaves NaN or infinity in them.
+   progress may be NULL; it is called between the steps of the network, a few hundred. */
 LRM_API lrm_status lrm_network_run(const lrm_network *network, const float *image, float *planes,
                                    lrm_progress_fn progress, void *user_data);
 LRM_API void lrm_network_close(lrm_network *network);

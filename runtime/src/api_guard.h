@@ -41,18 +41,24 @@ inline void require_pointer(const void* pointer, const char* name) {
   }
 }
 
+// oldest: the size that the struct had when it first shipped; newest: the one that it has now.
+inline void require_struct_size(std::size_t size, std::size_t oldest, std::size_t newest,
+                                const char* name) {
+  if (size < oldest || size > newest) {
+    throw Error(LRM_ERROR_INVALID_ARGUMENT,
+                "%s.struct_size: expected %zu to %zu, got %zu; fill the struct with its init "
+                "function, and do not mix a newer lrm.h with an older library",
+                name, oldest, newest, size);
+  }
+}
+
 // A complete copy of the caller's options: `defaults` overlaid with the bytes that the caller's
 // version of the struct has. oldest_size is the size that the struct had when it first shipped.
 template <class Options>
 Options complete_options(const Options* given, const Options& defaults, std::size_t oldest_size,
                          const char* name) {
   require_pointer(given, name);
-  if (given->struct_size < oldest_size || given->struct_size > sizeof(Options)) {
-    throw Error(LRM_ERROR_INVALID_ARGUMENT,
-                "%s.struct_size: expected %zu to %zu, got %zu; fill the struct with its init "
-                "function, and do not mix a newer lrm.h with an older library",
-                name, oldest_size, sizeof(Options), given->struct_size);
-  }
+  require_struct_size(given->struct_size, oldest_size, sizeof(Options), name);
   Options complete = defaults;
   std::memcpy(&complete, given, given->struct_size);
   complete.struct_size = sizeof(Options);

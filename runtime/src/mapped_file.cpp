@@ -37,10 +37,11 @@ MappedFile::MappedFile(const char* path) {
                                   OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
   if (file == INVALID_HANDLE_VALUE) fail(path, "it cannot be opened");
   LARGE_INTEGER size = {};
-  GetFileSizeEx(file, &size);
-  const HANDLE mapping = CreateFileMappingW(file, nullptr, PAGE_READONLY, 0, 0, nullptr);
+  const bool sized = GetFileSizeEx(file, &size) && size.QuadPart > 0;
+  const HANDLE mapping =
+      sized ? CreateFileMappingW(file, nullptr, PAGE_READONLY, 0, 0, nullptr) : nullptr;
   CloseHandle(file);
-  if (mapping == nullptr) fail(path, "it cannot be mapped");
+  if (mapping == nullptr) fail(path, "empty, or it cannot be mapped");
   data_ = static_cast<const unsigned char*>(MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0));
   CloseHandle(mapping);
   if (data_ == nullptr) fail(path, "it cannot be mapped");
@@ -52,7 +53,8 @@ MappedFile::~MappedFile() { UnmapViewOfFile(data_); }
 #else
 
 MappedFile::MappedFile(const char* path) {
-  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  // Not blocking: of a pipe, open() would wait for somebody to write.
+  const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file < 0) fail(path, std::strerror(errno));
   struct stat status = {};
   void* bytes = MAP_FAILED;
@@ -63,7 +65,8 @@ MappedFile::MappedFile(const char* path) {
   }
   const int reason = errno;
   close(file);
-  if (bytes == MAP_FAILED) fail(path, reason == 0 ? "empty, or no file" : std::strerror(reason));
+  if (bytes == MAP_FAILED)
+    fail(path, reason == 0 ? "empty, or no regular file" : std::strerror(reason));
   data_ = static_cast<const unsigned char*>(bytes);
 }
 

@@ -4,7 +4,6 @@
 #include <memory>
 #include <new>
 
-#include "network_steps.h"
 #include "parallel.h"
 
 namespace lrm {
@@ -49,23 +48,22 @@ std::int64_t count_of(const std::int64_t* sizes, int rank) {
 Network::Network(const char* path, int thread_count)
     : file_(path),
       plan_(read_network_plan(file_)),
-      thread_count_(thread_count > 0 ? thread_count : available_threads()) {}
+      thread_count_(thread_count > 0 ? thread_count : available_threads()),
+      most_(most_bytes(plan_, thread_count_)) {}
 
 long long Network::run_bytes() const {
-  const NetworkBytes most = most_bytes(plan_, thread_count_);
-  return 4 * plan_.arena_floats + most.packed + thread_count_ * most.scratch;
+  return 4 * plan_.arena_floats + most_.packed + thread_count_ * most_.scratch;
 }
 
 void Network::run(const float* image, float* planes, const Progress& progress) const {
-  const NetworkBytes most = most_bytes(plan_, thread_count_);
-  const Block arena(4 * plan_.arena_floats), packed(most.packed);
-  const Block scratch(thread_count_ * most.scratch);
+  const Block arena(4 * plan_.arena_floats), packed(most_.packed);
+  const Block scratch(thread_count_ * most_.scratch);
   NetworkMemory memory = {};
   memory.arena = reinterpret_cast<float*>(arena.data());
   memory.constants = file_.data() + plan_.weights_at;
   memory.packed = packed.data();
   memory.scratch = scratch.data();
-  memory.scratch_bytes = most.scratch;
+  memory.scratch_bytes = most_.scratch;
   memory.threads = thread_count_;
   std::copy_n(image, count_of(plan_.image, 3), memory.arena + plan_.image_at);
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) {

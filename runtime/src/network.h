@@ -2,8 +2,8 @@
 #pragma once
 
 #include "mapped_file.h"
-#include "network_kernel.h"
 #include "network_plan.h"
+#include "network_steps.h"
 #include "progress.h"
 
 namespace lrm {
@@ -25,6 +25,7 @@ class Network {
   MappedFile file_;
   NetworkPlan plan_;
   int thread_count_;
+  NetworkBytes most_;  // that a step needs
 };
 
 }  // namespace lrm

@@ -58,7 +58,7 @@ struct Attention {
     for (int at = 0; at < w.keys; at += key_chunk) {
       const int used = w.keys - at < key_chunk ? w.keys - at : key_chunk;
       score(w, keys, at, used, count, buffers);
-      for (int r = 0; r < count; ++r) soften(w, r, used, buffers);
+      for (int r = 0; r < count; ++r) soften(w, r, used, at > 0, buffers);
       add_values(w, values, at, used, count, buffers);
     }
     finish(w, head, first, count, buffers);
@@ -121,17 +121,19 @@ struct Attention {
   static void score(const AttentionWork& w, const Element* keys, int at, int used, int count,
                     const Buffers& b) {
     const int tiles = static_cast<int>(width_tiles(w));
+    const long long panel = width_tiles(w) * Engine::columns_size;
     for (int r = 0; r < count; r += Engine::rows) {
       const Element* rows = b.queries + r / Engine::rows * tiles * Engine::rows_size;
       for (int c = 0; c < used; c += Engine::columns) {
-        Engine::multiply(rows, keys + (at + c) / Engine::columns * tiles * Engine::columns_size,
-                         tiles, b.scores.block(r / Engine::rows, c / Engine::columns), false);
+        Engine::multiply(rows, keys + (at + c) / Engine::columns * panel, tiles,
+                         b.scores.block(r / Engine::rows, c / Engine::columns), false);
       }
     }
   }
 
-  // Scores of query r -> weights; what was added up for it so far is scaled to its new largest.
-  static void soften(const AttentionWork& w, int r, int used, const Buffers& b) {
+  // Scores of query r -> weights; what was added up for it so far, if this is not its first chunk,
+  // is scaled to its new largest. A score that is NaN, or infinite, makes the query's sums NaN.
+  static void soften(const AttentionWork& w, int r, int used, bool again, const Buffers& b) {
     const int whole = static_cast<int>(blocks_of(used, tile_inputs)) * tile_inputs;
     for (int c = used; c < whole; ++c) *b.scores.at(r, c) = no_score;
     Vector high = splat(no_score);
@@ -150,7 +152,7 @@ struct Attention {
       }
       Engine::store_tile_row(weights, r % Engine::rows, to);
     }
-    if (largest > before) rescale(b, r, before, largest);
+    if (again && largest > before) rescale(b, r, before, largest);
     b.largest[r] = largest;
     b.total[r] += sum_of(total);
   }
@@ -168,11 +170,12 @@ struct Attention {
                          const Buffers& b) {
     const int tiles = static_cast<int>(blocks_of(used, tile_inputs));
     const long long panel = blocks_of(w.keys, tile_inputs) * Engine::columns_size;
+    values += 1LL * at / tile_inputs * Engine::columns_size;
     for (int r = 0; r < count; r += Engine::rows) {
       const Element* rows = b.weights + r / Engine::rows * chunk_tiles * Engine::rows_size;
       for (int p = 0; p < b.sums.panels; ++p) {
-        Engine::multiply(rows, values + p * panel + at / tile_inputs * Engine::columns_size, tiles,
-                         b.sums.block(r / Engine::rows, p), at > 0);
+        Engine::multiply(rows, values + p * panel, tiles, b.sums.block(r / Engine::rows, p),
+                         at > 0);
       }
     }
   }

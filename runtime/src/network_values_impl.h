@@ -43,9 +43,10 @@ inline float sum_of(Vector x) {
 inline float largest_of(Vector x) { return joined(x, maximum); }
 
 // 2^t for t <= 0 to a relative error of 1e-7; t counts as -80 below that, so that neither a result
-// nor the parts that it is split into are denormal numbers, which cost a hundred cycles each.
+// nor the parts that it is split into are denormal numbers, which cost a hundred cycles each. NaN
+// stays NaN: it is what the processor's maximum and minimum give if it is their second operand.
 inline Vector power_of_two(Vector t) {
-  const Vector bounded = maximum(t, splat(-80.0f));
+  const Vector bounded = maximum(splat(-80.0f), t);
 #if LRM_LANES == 16
   constexpr int fraction_above_floor = 0x09;
   const Vector f = _mm512_maskz_reduce_ps(0xffff, bounded, fraction_above_floor);
@@ -71,6 +72,9 @@ inline Vector reciprocal(Vector x) {
 }
 
 // -- activations ----------------------------------------------------------------------------------
+//
+// For numbers to 1e6 in magnitude; beyond, what should be 0 of SiLU and GELU by tanh is up to
+// |x| 2^-62. NaN stays NaN, and infinity may become it.
 
 // x / 2 (1 + erf(x / sqrt 2)), right to 2e-7 |x|: Abramowitz and Stegun 1964, 7.1.26.
 inline Vector gelu(Vector x) {
@@ -94,17 +98,17 @@ inline Vector activated(Vector x) {
   if constexpr (kActivation == linear_gelu || kActivation == linear_geglu) return gelu(x);
   if constexpr (kActivation == linear_gelu_tanh) return gelu_tanh(x);
   if constexpr (kActivation == linear_silu) return x * logistic(x);
-  if constexpr (kActivation == linear_relu) return maximum(x, splat(0.0f));
-  if constexpr (kActivation == linear_relu6) return minimum(maximum(x, splat(0.0f)), splat(6.0f));
+  if constexpr (kActivation == linear_relu) return maximum(splat(0.0f), x);
+  if constexpr (kActivation == linear_relu6) return minimum(splat(6.0f), maximum(splat(0.0f), x));
   return x;
 }
 
-// Calls step(std::integral_constant-like) with the activation as a constant.
 template <int kValue>
 struct Constant {
   static constexpr int value = kValue;
 };
 
+// Calls step(Constant) with the activation.
 template <class Step>
 void with_activation(int activation, const Step& step) {
   switch (activation) {
@@ -153,19 +157,25 @@ inline void store_lanes(float* p, Vector x, int used) {
   used == lanes ? store_unaligned(p, x) : store_some(p, x, used);
 }
 
+// mean is rounded, which shows where it is large beside the deviations from it: their own mean,
+// `rest`, corrects both (Chan, Golub and LeVeque 1983, "Algorithms for Computing the Sample
+// Variance").
 void normalise_row(const LayerNormWork& w, const float* x, float* y) {
-  Vector sum = splat(0.0f), squares = splat(0.0f);
+  const auto width = static_cast<float>(w.width);
+  Vector sum = splat(0.0f), rests = splat(0.0f), squares = splat(0.0f);
   for_columns(w.width, [&](int c, int used) { sum += load_lanes(x + c, used); });
-  const float mean = sum_of(sum) / static_cast<float>(w.width);
+  const float mean = sum_of(sum) / width;
   for_columns(w.width, [&](int c, int used) {
     Vector off = load_lanes(x + c, used) - mean;
     for (int i = used; i < lanes; ++i) off[i] = 0.0f;
+    rests += off;
     squares += off * off;
   });
-  const float variance = sum_of(squares) / static_cast<float>(w.width);
-  const float factor = 1.0f / __builtin_sqrtf(variance + w.epsilon);
+  const float rest = sum_of(rests) / width;
+  const float variance = sum_of(squares) / width - rest * rest;  // rounded: perhaps below 0
+  const float factor = 1.0f / __builtin_sqrtf((variance < 0.0f ? 0.0f : variance) + w.epsilon);
   for_columns(w.width, [&](int c, int used) {
-    Vector value = (load_lanes(x + c, used) - mean) * factor;
+    Vector value = (load_lanes(x + c, used) - mean - rest) * factor;
     if (w.scale != nullptr) value *= load_lanes(w.scale + c, used);
     if (w.bias != nullptr) value += load_lanes(w.bias + c, used);
     store_lanes(y + c, value, used);
@@ -191,7 +201,7 @@ inline Vector convolved(const DepthwiseWork& w, int row, int column, int c, int 
       if (x < 0 || x >= w.width) continue;
       const long long at = (1LL * y * w.width + x) * w.channels + c;
       sum += load_lanes(w.x + at, used) *
-             load_lanes(w.matrix + (ky * w.kernel + kx) * w.channels + c, used);
+             load_lanes(w.matrix + (1LL * ky * w.kernel + kx) * w.channels + c, used);
     }
   }
   return sum;

@@ -83,7 +83,7 @@ inline IntVector base_texel(Vector x, int size, Vector* fraction) {
 // polynomial of degree 6 (relative error 4e-9), 2^n through the exponent bits.
 inline Vector exponential(Vector x) {
   const float rounder = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  const Vector bounded = minimum(maximum(x, splat(-86.9f)), splat(88.0f));
+  const Vector bounded = minimum(splat(88.0f), maximum(splat(-86.9f), x));  // NaN stays NaN
   const Vector shifted = bounded * 1.44269504f + rounder;
   const Vector n = shifted - rounder;
   Vector r = bounded - n * 0.693359375f;  // ln 2 rounded to 9 bits: the product is exact

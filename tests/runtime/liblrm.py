@@ -81,6 +81,7 @@ class NetworkOptions(ctypes.Structure):
 
 class NetworkShape(ctypes.Structure):
     _fields_ = [
+        ("struct_size", c_size_t),
         ("image", c_int32 * 3), ("planes", c_int32 * 4), ("precision", c_int32),
         ("weight_bytes", c_int64), ("run_bytes", c_int64),
     ]  # fmt: skip

@@ -18,6 +18,7 @@ def run(path: Path, image: np.ndarray, threads: int) -> np.ndarray:
     options.thread_count = threads
     handle, shape = ctypes.c_void_p(), liblrm.NetworkShape()
     name = str(path).encode()
+    liblrm.lib.lrm_network_shape_init(ctypes.byref(shape))
     liblrm.check(liblrm.lib.lrm_network_open(name, ctypes.byref(options), ctypes.byref(handle)))
     try:
         liblrm.check(liblrm.lib.lrm_network_get_shape(handle, ctypes.byref(shape)))
