@@ -75,11 +75,9 @@ def binary(to: Emitter, node: Node) -> View:
 
 
 def arithmetic(to: Emitter, op: str, a: View, b: View) -> View:
-    """The result lies as the first computed operand does that is not broadcast."""
     shape = np.broadcast_shapes(a.shape, b.shape)
-    leading = next((v for v in (a, b) if v.shape == shape and isinstance(v.source, Buffer)), None)
     a, b = a.broadcast(shape), b.broadcast(shape)
-    result = whole(Buffer(math.prod(shape)), shape) if leading is None else to.like(leading, shape)
+    result = to.like_one_of([a, b], shape)
     order = result.order()
     dimensions = elementwise(result.transposed(order).shape, a.transposed(order), b.transposed(order))
     words = [BINARY_KINDS[op], *operand(a), *operand(b), place(result), *dimensions]
@@ -169,7 +167,7 @@ def concat(to: Emitter, node: Node) -> View:
     axis = node.attributes["axis"] % len(parts[0].shape)
     shape = list(parts[0].shape)
     shape[axis] = sum(p.shape[axis] for p in parts)
-    result, start = whole(Buffer(math.prod(shape)), shape), 0
+    result, start = to.like_one_of(parts, shape), 0
     for part in parts:
         to.copy(part, result.sliced(axis, start, part.shape[axis]))
         start += part.shape[axis]

@@ -10,7 +10,8 @@ from export.native.matrix import GROUP
 MAX_HEAD_WIDTH = 128
 PLAIN = (
     "Linear", "Convolution", "Depthwise", "Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity",
-    "Transpose", "Expand", "Split", "Concat", "Add", "Sub", "Mul", "Div", "Gelu", "GeluTanh", "Silu", "Relu", "Relu6",
+    "Transpose", "Expand", "Split", "Concat", "Add", "Sub", "Mul", "Div", "Gelu", "GeluTanh", "Silu", "Relu",
+    "Relu6",
 )  # fmt: skip
 
 
@@ -101,7 +102,7 @@ def mean_axes(graph: Graph, node: Node) -> list[int]:
 def _mean(graph: Graph, node: Node) -> str | None:
     known = node.inputs[0] in graph.shapes and node.outputs[0] in graph.shapes
     constant = all(name in graph.constants for name in node.inputs[1:] if name)
-    return None if known and constant else "ReduceMean over computed axes"
+    return None if known and constant else "ReduceMean of unknown shape or over computed axes"
 
 
 def _slice(graph: Graph, node: Node) -> str | None:

@@ -31,6 +31,11 @@ class View:
         """Contiguous and all of a buffer."""
         return isinstance(self.source, Buffer) and self.contiguous and self.size == self.source.size
 
+    @property
+    def repeats(self) -> bool:
+        """Whether an axis shows the same elements again and again."""
+        return any(n > 1 and s == 0 for n, s in zip(self.shape, self.strides, strict=True))
+
     def transposed(self, order: Sequence[int]) -> View:
         return replace(
             self, shape=tuple(self.shape[i] for i in order), strides=tuple(self.strides[i] for i in order)

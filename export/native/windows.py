@@ -82,8 +82,8 @@ def upsampled(to: Emitter, node: Node) -> View:
     _, outputs, kh, kw = weights.shape
     bias = to.constant(node, 2)
     if bias is not None:
-        bias = np.repeat(bias, kh * kw)
-    m = matrix(weights.reshape(channels, -1).T)
+        bias = np.tile(bias, kh * kw)
+    m = matrix(weights.transpose(2, 3, 1, 0).reshape(-1, channels))
     found = product(to, x.transposed(CHANNELS_LAST), m, bias, exact=node.exact)
-    found = to.reshaped(found, (batch, height, width, outputs, kh, kw)).transposed((0, 3, 1, 4, 2, 5))
-    return to.reshaped(found, (batch, outputs, height * kh, width * kw))
+    found = to.reshaped(found, (batch, height, width, kh, kw, outputs)).transposed((0, 1, 3, 2, 4, 5))
+    return to.reshaped(found, (batch, height * kh, width * kw, outputs)).transposed(CHANNELS_FIRST)

@@ -189,7 +189,8 @@ def test_what_has_no_native_form_is_listed(tmp_path):
         "twice": np.array([1, 1, 2, 2], np.float32),
     }  # fmt: skip
     listed = (
-        r"Conv 3x3 \(2 times\), Conv 1x1 with stride 2 in 3 groups, Sigmoid, Clip, Resize \(nearest, half_pixel\), "
+        r"Conv 3x3 \(2 times\), Conv 1x1 with stride 2 in 3 groups, Sigmoid, Clip, "
+        r"Resize \(nearest, half_pixel\), "
         r"MatMul of two computed values \(2 times\): no native form; build for onnxruntime or openvino"
     )
     with pytest.raises(ValueError, match=listed):

@@ -34,8 +34,9 @@ def moved(view: View, array: np.ndarray, chance: random.Random) -> tuple[View, n
         order = chance.sample(range(array.ndim), array.ndim)
         return view.transposed(order), array.transpose(order)
     if move == "slice":
-        taken = range(array.shape[axis])[chance.randrange(array.shape[axis]) :: chance.randint(1, 3)]
-        index = (slice(None),) * axis + (slice(taken.start, None, taken.step),)
+        step = chance.choice([1, 2, 3, -1, -2])
+        taken = range(array.shape[axis])[chance.randrange(array.shape[axis]) :: step]
+        index = (slice(None),) * axis + (slice(taken.start, None, step),)
         return view.sliced(axis, taken.start, len(taken), taken.step), array[index]
     if move == "broadcast" and array.size < 500:
         shape = (2, *array.shape)
@@ -65,6 +66,24 @@ def test_a_reshape_that_strides_can_say_is_found():
         assert found is not None
         np.testing.assert_array_equal(addresses(found), addresses(view).reshape(shape))
     assert view.reshaped((6, 4)) is None and view.reshaped((3, 8)) is None
+
+
+def test_windows_may_overlap():
+    view = whole(Buffer(2 * 3 * 5 * 6), (2, 5, 6, 3)).transposed((0, 3, 1, 2))
+    windows = addresses(view.windows((3, 2), (1, 2)))
+    assert windows.shape == (2, 3, 3, 3, 3, 2)
+    found = addresses(view)
+    for b, y, x in np.ndindex(2, 3, 3):
+        np.testing.assert_array_equal(windows[b, y, x], found[b, :, y : y + 3, 2 * x : 2 * x + 2])
+
+
+def test_the_order_in_memory_is_found():
+    view = whole(Buffer(120), (4, 5, 6))
+    turned = view.transposed((2, 0, 1))
+    assert turned.transposed(turned.order()) == view
+    assert turned.sliced(1, 3, 4, -1).order() == turned.order()
+    assert turned.broadcast((9, 6, 4, 5)).order() == (0, 2, 3, 1)  # what repeats comes first
+    assert turned.broadcast((9, 6, 4, 5)).repeats and not turned.repeats
 
 
 def test_rows_are_those_of_one_stride():
