@@ -94,6 +94,7 @@ static int run(char** argv, const char* resolution) {
 
 int main(int argc, char** argv) {
   if (argc == 5 || argc == 6) return run(argv, argc == 6 ? argv[5] : NULL) ? 0 : 1;
-  fputs("usage: mesh_from_picture FOLDER NETWORK.lrmnet PICTURE.ppm OUT.ply [RESOLUTION]\n", stderr);
+  fputs("usage: mesh_from_picture FOLDER NETWORK.lrmnet PICTURE.ppm OUT.ply [RESOLUTION]\n",
+        stderr);
   return 2;
 }

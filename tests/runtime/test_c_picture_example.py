@@ -98,7 +98,8 @@ def test_a_picture_of_another_kind_is_refused(program, folder, network, tmp_path
         picture.write_bytes(picture.read_bytes()[:-1])
     else:
         picture.unlink()
-    words = "cannot be opened" if spoilt == "missing" else f"expected a binary PPM (P6, maximum 255) of {SIDE}"
+    expected = f"expected a binary PPM (P6, maximum 255) of {SIDE}"
+    words = "cannot be opened" if spoilt == "missing" else expected
     assert_refused(run(program, folder, network, picture, tmp_path / "out.ply"), words, tmp_path / "out.ply")
 
 
