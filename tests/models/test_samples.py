@@ -8,6 +8,7 @@ import torch
 from models.training.alignment import Crop, affine, align, subject_crop, transform
 from models.training.augment import Augmentation, random_deformation, random_recolor
 from models.training.config import TrainConfig
+from models.training.losses import missing_overlap
 from models.training.objects import PackedRenders
 from models.training.photograph import (
     Photograph,
@@ -67,9 +68,10 @@ def test_smaller_targets_are_the_mean_of_the_large(spheres):
 def test_a_patch_is_a_square_of_the_picture_that_touches_the_object(spheres):
     batch = batch_of(spheres, count=1)
     views = target_views(batch)
-    picked = pick_patches(views, 8, torch.Generator().manual_seed(3)).reshape(-1, 8, 8)
+    patches = pick_patches(views, 8, torch.Generator().manual_seed(3))
+    picked = patches.numbers.reshape(-1, 8, 8)
     assert (picked[:, 1:] - picked[:, :-1] == 32).all() and (picked[..., 1:] - picked[..., :-1] == 1).all()
-    rays = rays_through(views, picked.flatten(1))
+    rays = rays_through(views, patches)
     row, column = int(picked[0, 2, 5]) // 32, int(picked[0, 2, 5]) % 32
     assert torch.equal(rays.rgba[0, 2 * 8 + 5], views.rgba[0, row, column])
     assert (rays.rgba[..., 3] > 0).any(1).all()
@@ -279,3 +281,20 @@ def test_what_lay_behind_the_stored_camera_is_not_in_the_picture():
 def test_a_picture_without_subject_is_cropped_whole():
     crop = subject_crop(torch.zeros(2, 32, 32), 0.85)
     assert crop.x.tolist() == crop.y.tolist() == [16, 16] and crop.side.tolist() == [32, 32]
+
+
+def test_rays_estimate_the_overlap_of_whole_silhouettes(spheres):
+    """Of a constant opacity a, sum(a t) / sum(a + t - a t) over all pixels; most rays fall on the object."""
+    views = target_views(batch_of(spheres))
+    truth, a = views.rgba[..., 3].flatten(1), 0.3
+    wanted = 1 - (a * truth).sum() / (a + truth - a * truth).sum()
+    config = dataclasses.replace(CONFIG, rays=4000)
+    rays = rays_through(views, pick_pixels(views, config, generator(5))).reshape(1, -1)
+    found = missing_overlap(torch.full_like(rays.share, a), rays.rgba[..., 3], rays.share)
+    assert found == pytest.approx(wanted.item(), abs=0.01)
+    unweighted = missing_overlap(
+        torch.full_like(rays.share, a), rays.rgba[..., 3], torch.ones_like(rays.share)
+    )
+    assert abs(unweighted - wanted) > 0.05
+    perfect = missing_overlap((truth > 0.5).float(), (truth > 0.5).float(), torch.ones_like(truth))
+    assert perfect == pytest.approx(0)
