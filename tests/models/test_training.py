@@ -213,6 +213,7 @@ def test_stages_grow_planes_and_pictures(spheres):
         "rgb",
         "mask",
         "depth",
+        "silhouette",
         "solid",
         "color",
         "haze",
