@@ -75,19 +75,8 @@ static int reconstruct(const char* network_path, const char* picture_path, saved
 
 static int run(char** argv, const char* resolution) {
   saved_scene scene;
-  lrm_field* field = NULL;
-  lrm_mesh* mesh = NULL;
-  int done = read_scene(argv[1], &scene) && reconstruct(argv[2], argv[3], &scene);
-  if (done) {
-    if (resolution != NULL) scene.mesh.resolution = atoi(resolution);
-    scene.mesh.normals = 0;
-    done = lrm_field_create(&scene.field, scene.planes, scene.weights, scene.biases, &field) ==
-               LRM_OK &&
-           lrm_field_mesh(field, &scene.mesh, &mesh) == LRM_OK;
-    done = done ? save_mesh(argv[4], mesh) : fail("liblrm", lrm_last_error());
-  }
-  lrm_mesh_destroy(mesh);
-  lrm_field_destroy(field);
+  const int done = read_scene(argv[1], &scene) && reconstruct(argv[2], argv[3], &scene) &&
+                   mesh_scene(&scene, resolution, argv[4]);
   free_scene(&scene);
   return done;
 }

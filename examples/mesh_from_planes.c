@@ -6,7 +6,6 @@
  */
 #include <lrm.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "scene_files.h"
 
@@ -14,19 +13,7 @@ const char* const program_name = "mesh_from_planes";
 
 static int run(const char* folder, const char* out, const char* resolution) {
   saved_scene scene;
-  lrm_field* field = NULL;
-  lrm_mesh* mesh = NULL;
-  int done = read_scene(folder, &scene);
-  if (done) {
-    if (resolution != NULL) scene.mesh.resolution = atoi(resolution);
-    scene.mesh.normals = 0;
-    done = lrm_field_create(&scene.field, scene.planes, scene.weights, scene.biases, &field) ==
-               LRM_OK &&
-           lrm_field_mesh(field, &scene.mesh, &mesh) == LRM_OK;
-    done = done ? save_mesh(out, mesh) : fail("liblrm", lrm_last_error());
-  }
-  lrm_mesh_destroy(mesh);
-  lrm_field_destroy(field);
+  const int done = read_scene(folder, &scene) && mesh_scene(&scene, resolution, out);
   free_scene(&scene);
   return done;
 }

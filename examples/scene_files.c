@@ -144,7 +144,7 @@ int write_ply(const char* path, const mesh_arrays* mesh) {
   return 1;
 }
 
-int save_mesh(const char* path, const lrm_mesh* mesh) {
+static int save_mesh(const char* path, const lrm_mesh* mesh) {
   mesh_arrays m = {0};
   lrm_mesh_counts(mesh, &m.vertex_count, &m.face_count);
   m.vertices = malloc(3 * m.vertex_count * sizeof *m.vertices);
@@ -162,5 +162,19 @@ int save_mesh(const char* path, const lrm_mesh* mesh) {
   free(m.vertices);
   free(m.colors);
   free(m.faces);
+  return done;
+}
+
+int mesh_scene(saved_scene* scene, const char* resolution, const char* path) {
+  lrm_field* field = NULL;
+  lrm_mesh* mesh = NULL;
+  if (resolution != NULL) scene->mesh.resolution = atoi(resolution);
+  scene->mesh.normals = 0;
+  int done = lrm_field_create(&scene->field, scene->planes, scene->weights, scene->biases,
+                              &field) == LRM_OK &&
+             lrm_field_mesh(field, &scene->mesh, &mesh) == LRM_OK;
+  done = done ? save_mesh(path, mesh) : fail("liblrm", lrm_last_error());
+  lrm_mesh_destroy(mesh);
+  lrm_field_destroy(field);
   return done;
 }

@@ -31,8 +31,11 @@ int fail(const char* what, const char* why);
 int read_scene(const char* folder, saved_scene* scene);
 void free_scene(saved_scene* scene);
 
-/* ASCII PLY; colours in [0, 1] become bytes. Both return 1, or 0 after fail(). */
+/* ASCII PLY; colours in [0, 1] become bytes. Returns 1, or 0 after fail(). */
 int write_ply(const char* path, const mesh_arrays* mesh);
-int save_mesh(const char* path, const lrm_mesh* mesh);
+
+/* The scene's surface as a PLY file; resolution NULL: the scene's own. Returns 1, or 0 after
+ * fail(). */
+int mesh_scene(saved_scene* scene, const char* resolution, const char* path);
 
 #endif

@@ -14,6 +14,7 @@ from export.native.memory import lay_out
 from export.native.plan import Buffer, Operation, Place, Plan, Precision, Stored, Weight, Word
 
 MAGIC = b"LRMNET01"
+HEADER = struct.Struct("<8s14q")
 PRECISIONS = {"float32": (0, np.dtype(np.float32)), "bfloat16": (1, np.dtype(ml_dtypes.bfloat16))}
 WEIGHT_ALIGNMENT = 64  # bytes: a cache line
 SECTION_ALIGNMENT = 4096  # bytes: a page
@@ -25,9 +26,9 @@ def write(path: Path, plan: Plan, precision: str) -> int:
     offsets, arena = lay_out(plan)
     weights = _Weights(plan, dtype)
     records = b"".join(_record(operation, offsets, weights, code) for operation in plan.operations)
-    start = _aligned(120 + len(records), SECTION_ALIGNMENT)
-    header = struct.pack(
-        "<8s14q", MAGIC, start, start + weights.size, code, len(plan.operations), arena,
+    start = _aligned(HEADER.size + len(records), SECTION_ALIGNMENT)
+    header = HEADER.pack(
+        MAGIC, start, start + weights.size, code, len(plan.operations), arena,
         *plan.image_shape, offsets[plan.image], *plan.planes_shape, offsets[plan.planes],
     )  # fmt: skip
     with path.open("wb") as file:

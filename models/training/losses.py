@@ -29,7 +29,9 @@ def ray_losses(
 
 def missing_overlap(alpha: Tensor, truth: Tensor, share: Tensor) -> Tensor:
     """1 - intersection / union of soft silhouettes, mean over objects: a thin object counts as much as a
-    bulky one, of which squared opacity sees many times more. All [B, R]; share: pixels.
+    bulky one, of which squared opacity sees many times more. Scalar in [0, 1].
+
+    alpha, truth and share [B, R]; share: how much of its picture a ray stands for, up to a factor.
 
     Source: Rahman and Wang 2016, with rays as a weighted sample of the pixels.
     """

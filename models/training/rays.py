@@ -87,6 +87,7 @@ def pick_patches(views: Views, side: int, generator: torch.Generator) -> Pixels:
 
 @exact_products()
 def rays_through(views: Views, pixels: Pixels) -> RayBatch:
+    """[N, R], in the frame that the views' cameras are in."""
     n, height, width = views.depth.shape
     numbers = pixels.numbers
     row, column = numbers // width, numbers % width

@@ -5,8 +5,9 @@
 // FlashAttention (arXiv 2205.14135).
 #pragma once
 
+#include "network_activations_impl.h"
 #include "network_blocks_impl.h"
-#include "network_values_impl.h"
+#include "network_lanes_impl.h"
 
 namespace lrm {
 namespace {
@@ -146,7 +147,7 @@ struct Attention {
     for (int c = 0; c < whole; c += tile_inputs, to += Engine::rows_size) {
       alignas(64) float weights[tile_inputs];
       for (int i = 0; i < tile_inputs; i += lanes) {
-        const Vector x = power_of_two(load(b.scores.at(r, c + i)) * scale - largest);
+        const Vector x = negative_power_of_two(load(b.scores.at(r, c + i)) * scale - largest);
         store(weights + i, x);
         total += x;
       }
@@ -158,7 +159,7 @@ struct Attention {
   }
 
   static void rescale(const Buffers& b, int r, float before, float largest) {
-    const float factor = power_of_two(splat(before - largest))[0];
+    const float factor = negative_power_of_two(splat(before - largest))[0];
     b.total[r] *= factor;
     for (int c = 0; c < b.sums.panels * Engine::columns; c += lanes) {
       float* sums = b.sums.at(r, c);

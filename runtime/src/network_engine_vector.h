@@ -6,7 +6,7 @@
 #pragma once
 
 #include "network_blocks_impl.h"
-#include "network_values_impl.h"
+#include "simd.h"
 
 namespace lrm {
 namespace {

@@ -3,6 +3,7 @@
 #include "network_attention_impl.h"
 #include "network_engine_vector.h"
 #include "network_linear_impl.h"
+#include "network_values_impl.h"
 
 namespace lrm {
 

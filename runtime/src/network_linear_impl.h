@@ -5,8 +5,9 @@
 // of inputs that it is multiplied by lie in the level 1 cache, sums in between in level 2.
 #pragma once
 
+#include "network_activations_impl.h"
 #include "network_blocks_impl.h"
-#include "network_values_impl.h"
+#include "network_lanes_impl.h"
 
 namespace lrm {
 namespace {

@@ -10,6 +10,7 @@ namespace lrm {
 
 // Of values that cost little each.
 constexpr std::int64_t values_at_once = 1 << 16;
+constexpr std::int64_t rows_at_once = 64;  // of about a thousand of them
 
 inline std::int64_t ceil_div(std::int64_t count, std::int64_t size) {
   return (count + size - 1) / size;

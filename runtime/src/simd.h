@@ -119,27 +119,41 @@ inline Vector quick_exponential(Vector x) {
   return reinterpret_cast<Vector>(scaled);
 }
 
-// 1 / (1 + exp(-x)), right to 3e-7.
-//
-// AVX-512 has what takes most of the work out: bounding a magnitude, the fraction of -x / ln 2
-// above the integer below it, scaling by a power of two, and a reciprocal to 14 bits, which one
-// step of Newton's doubles. Polynomial: minimax on [0, 1], relative error 8e-8. Without the bound,
-// results that are not normal numbers would cost a hundred cycles each.
-inline Vector logistic(Vector x) {
 #if LRM_LANES == 16
-  constexpr int smaller_magnitude = 0x02, fraction_above_floor = 0x09;
-  const Vector t = _mm512_maskz_range_ps(0xffff, x * -1.44269504f, splat(62.0f), smaller_magnitude);
+// 2^t to a relative error of 1e-7: the fraction of t above the integer below it by a polynomial
+// (minimax on [0, 1]), which is then scaled by that integer's power of two. Results that are not
+// normal numbers cost a hundred cycles each: bound t.
+inline Vector power_of_two(Vector t) {
+  constexpr int fraction_above_floor = 0x09;
   const Vector f = _mm512_maskz_reduce_ps(0xffff, t, fraction_above_floor);
   Vector p = f * 0.00187757870f + 0.00898933990f;
   p = p * f + 0.0558263180f;
   p = p * f + 0.240153617f;
   p = p * f + 0.693153073f;
   p = p * f + 0.99999994f;
-  const Vector sum = Vector(_mm512_maskz_scalef_ps(0xffff, p, t)) + 1.0f;
-  const Vector y = _mm512_maskz_rcp14_ps(0xffff, sum);
-  return y + y * (1.0f - sum * y);
+  return _mm512_maskz_scalef_ps(0xffff, p, t);
+}
+#endif
+
+// 1 / x for x in [1, 1e30], right to 2 units in the last place. AVX-512 has a reciprocal to 14
+// bits, which one step of Newton's doubles.
+inline Vector reciprocal(Vector x) {
+#if LRM_LANES == 16
+  const Vector y = _mm512_maskz_rcp14_ps(0xffff, x);
+  return y + y * (1.0f - x * y);
 #else
-  return 1.0f / (1.0f + quick_exponential(-x));
+  return 1.0f / x;
+#endif
+}
+
+// 1 / (1 + exp(-x)), right to 3e-7. AVX-512 bounds a magnitude in one instruction.
+inline Vector logistic(Vector x) {
+#if LRM_LANES == 16
+  constexpr int smaller_magnitude = 0x02;
+  const Vector t = _mm512_maskz_range_ps(0xffff, x * -1.44269504f, splat(62.0f), smaller_magnitude);
+  return reciprocal(power_of_two(t) + 1.0f);
+#else
+  return reciprocal(1.0f + quick_exponential(-x));
 #endif
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,9 @@ import trimesh
 from lrm_sdk import native
 from lrm_sdk.engine import Engine, load_engine
 from lrm_sdk.field_files import save_field
-from tests.runtime import compilers
+from tests.runtime.c_examples import assert_refused, build, run
 from tests.sdk.make_engine import CHANNELS, SIDE, make_engine
 
-SOURCE = compilers.ROOT / "examples" / "mesh_from_planes.c"
 RESOLUTION = 24
 
 
@@ -29,11 +27,7 @@ def make_planes() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("program") / "mesh_from_planes"
-    library = native.library_path().resolve()
-    helper = str(SOURCE.with_name("scene_files.c"))
-    compilers.compile_c(SOURCE, path, helper, str(library), f"-Wl,-rpath,{library.parent}", "-lm")
-    return path
+    return build("mesh_from_planes", tmp_path_factory.mktemp("program"))
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +40,6 @@ def engine(tmp_path_factory) -> Engine:
 @pytest.fixture
 def folder(engine, tmp_path) -> Path:
     return save_field(engine, make_planes(), tmp_path / "saved")
-
-
-def run(program: Path, *arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run([str(program), *map(str, arguments)], capture_output=True, text=True)
 
 
 def test_the_mesh_is_the_one_that_python_gets(program, engine, folder, tmp_path):
@@ -70,13 +60,6 @@ def test_the_resolution_of_the_engine_is_the_default(program, engine, folder, tm
     for name, arguments in (("default", []), ("given", [engine.manifest.mesh.resolution])):
         assert run(program, folder, tmp_path / f"{name}.ply", *arguments).returncode == 0
     assert (tmp_path / "default.ply").read_bytes() == (tmp_path / "given.ply").read_bytes()
-
-
-def assert_refused(done: subprocess.CompletedProcess, words: str, out: Path) -> None:
-    assert done.returncode == 1, done
-    assert done.stderr.startswith("mesh_from_planes: ") and words in done.stderr
-    assert done.stderr.count("\n") == 1 and done.stdout == ""
-    assert not out.exists()
 
 
 @pytest.mark.parametrize("name", ["field.txt", "planes.npy", "layers.npy"])

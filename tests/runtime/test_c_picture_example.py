@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,10 @@ from export.native.plan import Buffer, Code, Operation, Place, Plan, Stored, Wei
 from lrm_sdk import native
 from lrm_sdk.engine import Engine, load_engine
 from lrm_sdk.field_files import save_field
-from tests.runtime import compilers
+from tests.runtime.c_examples import assert_refused, build, run
 from tests.runtime.test_c_example import make_planes
 from tests.sdk.make_engine import CHANNELS, SIDE, make_engine
 
-SOURCE = compilers.ROOT / "examples" / "mesh_from_picture.c"
 RESOLUTION = 24
 PIXELS = SIDE * SIDE
 
@@ -36,11 +34,7 @@ def write_network(path: Path, channels: int = CHANNELS) -> Path:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("program") / "mesh_from_picture"
-    library = native.library_path().resolve()
-    helper = str(SOURCE.with_name("scene_files.c"))
-    compilers.compile_c(SOURCE, path, helper, str(library), f"-Wl,-rpath,{library.parent}", "-lm")
-    return path
+    return build("mesh_from_picture", tmp_path_factory.mktemp("program"))
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +61,6 @@ def write_picture(path: Path, pixels: np.ndarray) -> Path:
     height, width, _ = pixels.shape
     path.write_bytes(b"P6\n%d %d\n255\n" % (width, height) + pixels.tobytes())
     return path
-
-
-def run(program: Path, *arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run([str(program), *map(str, arguments)], capture_output=True, text=True)
 
 
 def test_the_mesh_is_the_one_that_python_gets(program, engine, folder, network, tmp_path):
@@ -109,10 +99,3 @@ def test_a_network_of_other_planes_is_refused(program, folder, tmp_path):
     out = tmp_path / "out.ply"
     assert_refused(run(program, folder, other, picture, out), "expected planes of the size", out)
     assert_refused(run(program, folder, picture, picture, out), "no sound network", out)
-
-
-def assert_refused(done: subprocess.CompletedProcess, words: str, out: Path) -> None:
-    assert done.returncode == 1, done
-    assert done.stderr.startswith("mesh_from_picture: ") and words in done.stderr
-    assert done.stderr.count("\n") == 1 and done.stdout == ""
-    assert not out.exists()
