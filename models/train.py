@@ -94,10 +94,13 @@ def make_batches(
     """What the run draws from, and the sources whose reconstructions are pictured."""
     home = "cpu" if workers else device
     packed = None if data is None else PackedRenders(data / "train", home)
+    morphs = PackedRenders(data / "morphs", home) if data is not None and config.morphs else None
     size = PROCEDURAL_SIZE if packed is None else packed.side
     made = ProceduralObjects(config.seed, size=size, device=device) if config.procedural else None
     picture = (model.config.image_size, model.config.foreground_ratio)
-    batches = Batches(packed, made, config, picture, share=share, workers=workers, device=device)
+    batches = Batches(
+        packed, made, config, picture, morphs=morphs, share=share, workers=workers, device=device
+    )
     grids: dict[str, Source] = {"train": made if packed is None else packed}
     if data is not None and (data / "heldout").is_dir():
         grids["heldout"] = PackedRenders(data / "heldout", home)

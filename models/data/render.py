@@ -14,7 +14,8 @@ import numpy as np
 
 from models.data.blender_layout import write_object
 from models.data.furniture import Entry, entries, install
-from models.data.objects import Unsuitable, load_object
+from models.data.morph import morphed
+from models.data.objects import Object, Unsuitable, load_object
 from models.data.rasterizer import Rasterizer
 from models.data.split import seed_of, split_of
 from models.data.viewpoints import viewpoints
@@ -22,10 +23,21 @@ from models.data.viewpoints import viewpoints
 LEAST_COVER = 0.01  # of the picture; thinner than that there is nothing to learn from a view
 
 
-def render_entry(entry: Entry, rasterizer: Rasterizer, views: int, folder: Path) -> None:
-    """Raises Unsuitable with the reason the object is left out."""
-    obj = load_object(entry)
-    rng = np.random.default_rng(seed_of(entry.model) % 2**32)
+def render_entry(entry: Entry, rasterizer: Rasterizer, views: int, folders: list[Path]) -> dict[str, str]:
+    """Into the first folder as it is, into folder k as its morph k (models/data/morph.py); folders that exist
+    are kept. Returns the names of those left out, with the reason."""
+    try:
+        obj, seed = load_object(entry), seed_of(entry.model) % 2**32
+        for number, folder in enumerate(folders):
+            if not folder.exists():
+                rng = np.random.default_rng([seed, number] if number else seed)
+                _render(morphed(obj, rng) if number else obj, rasterizer, views, rng, folder)
+    except ValueError as reason:
+        return {folder.name: str(reason) for folder in folders if not folder.exists()}
+    return {}
+
+
+def _render(obj: Object, rasterizer: Rasterizer, views: int, rng: np.random.Generator, folder: Path) -> None:
     cameras = viewpoints(views, obj.sphere, rng)
     rgba, depth = rasterizer.draw(obj, cameras)
     if (rgba[..., 3] > 127).mean((1, 2)).min() < LEAST_COVER:
@@ -33,17 +45,21 @@ def render_entry(entry: Entry, rasterizer: Rasterizer, views: int, folder: Path)
     write_object(folder, rgba, depth, cameras)
 
 
-def render_all(found: list[Entry], out: Path, size: int, views: int) -> dict[str, str]:
+def folders_of(entry: Entry, out: Path, morphs: int) -> list[Path]:
+    """Where an object goes, and its morphs if it is one to learn from."""
+    split = split_of(entry.model)
+    wanted = range(1, morphs + 1) if split == "train" else ()
+    return [out / split / entry.name, *(out / "morphs" / f"{entry.name}~{number}" for number in wanted)]
+
+
+def render_all(found: list[Entry], out: Path, size: int, views: int, morphs: int = 0) -> dict[str, str]:
     """Renders into out/<split>/<name>; returns name -> reason of those left out."""
     dropped = {}
     with Rasterizer(size) as rasterizer:
         for number, entry in enumerate(found, 1):
-            folder = out / split_of(entry.model) / entry.name
-            if not folder.exists():
-                try:
-                    render_entry(entry, rasterizer, views, folder)
-                except ValueError as reason:
-                    dropped[entry.name] = str(reason)
+            folders = folders_of(entry, out, morphs)
+            if not all(folder.exists() for folder in folders):
+                dropped |= render_entry(entry, rasterizer, views, folders)
             print(f"\r{number}/{len(found)} {entry.name:50.50s}", end="", flush=True)
     print()
     return dropped
@@ -57,12 +73,15 @@ def main() -> None:
     )
     parser.add_argument("--size", type=int, default=192, help="pixels")
     parser.add_argument("--views", type=int, default=24, help="per object, even")
+    parser.add_argument(
+        "--morphs", type=int, default=0, help="more shapes of each training object; default: 0"
+    )
     parser.add_argument("--only", nargs="*", help="names of objects")
     args = parser.parse_args()
     found = entries(args.objects or install(args.out.parent / "sweethome3d"))
     if args.only:
         found = [e for e in found if e.name in args.only]
-    dropped = render_all(found, args.out, args.size, args.views)
+    dropped = render_all(found, args.out, args.size, args.views, args.morphs)
     (args.out / "dropped.json").write_text(json.dumps(dropped, indent=1) + "\n")
     print(f"{len(found) - len(dropped)} objects in {args.out}, {len(dropped)} left out (dropped.json)")
 

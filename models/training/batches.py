@@ -6,6 +6,7 @@ one that accumulates four times all see the same data.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -46,42 +47,53 @@ class MicroBatches(Dataset):
 
 
 class Batches:
-    """Batches of an optimiser step: of packed objects where these lie (`workers` help on a CPU), procedural
-    ones on `device`."""
+    """Batches of an optimiser step: of packed objects and their morphs where these lie (`workers` help on a
+    CPU), and procedural ones on `device`, in the shares that the configuration asks for."""
 
     def __init__(
         self, packed: Source | None, procedural: Source | None, config: TrainConfig, picture: Picture,
-        *, share: Share = ALONE, workers: int = 0, device: torch.device | str = "cpu",
+        *, morphs: Source | None = None, share: Share = ALONE, workers: int = 0,
+        device: torch.device | str = "cpu",
     ) -> None:  # fmt: skip
         if workers and packed is not None and packed.device.type != "cpu":
             raise ValueError(f"workers: expected 0 for pictures on {packed.device}, got {workers}")
-        made = round(config.batch * config.procedural)
-        if made and procedural is None:
-            raise ValueError(f"procedural: {config.procedural} asks for a procedural source, got none")
-        if made < config.batch and packed is None:
-            raise ValueError(f"procedural: {config.procedural} leaves objects to packed renders, got none")
-        if 0 < made < config.batch and packed.side != procedural.side:
-            expected = f"pictures of {packed.side} pixels, like the packed ones"
-            raise ValueError(f"procedural: expected {expected}, got {procedural.side}")
         self.config, self.share, self.workers, self.device = config, share, workers, torch.device(device)
-        self.packed = MicroBatches(packed, config, picture, config.batch - made)
-        self.procedural = MicroBatches(procedural, config, picture, made) if made else None
+        made, morphed = round(config.batch * config.procedural), round(config.batch * config.morphs)
+        parts = {
+            "packed": (packed, config.batch - made - morphed),
+            "morphs": (morphs, morphed),
+            "procedural": (procedural, made),
+        }
+        _check_sources(parts)
+        self.parts = {
+            name: MicroBatches(source, config, picture, count)
+            for name, (source, count) in parts.items()
+            if count
+        }
 
     def steps(self, first: int) -> Iterator[list[Sample]]:
         """The micro-batches of step `first`, of the next, and so on to the end of the run."""
         accumulate = self.config.accumulate
         numbers = [n for s in range(first, self.config.steps) for n in self.share.numbers(s, accumulate)]
-        packed = iter(self._packed(numbers))
-        for at in range(0, len(numbers), accumulate):
-            yield [self._join(next(packed), n) for n in numbers[at : at + accumulate]]
+        streams = [self._stream(name, part, numbers) for name, part in self.parts.items()]
+        joined = (combine([part.to(self.device) for part in parts]) for parts in zip(*streams, strict=True))
+        for _ in range(first, self.config.steps):
+            yield list(itertools.islice(joined, accumulate))
 
-    def _packed(self, numbers: list[int]) -> Iterable[Sample | None]:
-        if not self.packed.count:
-            return [None] * len(numbers)
-        return DataLoader(self.packed, sampler=numbers, batch_size=None, num_workers=self.workers)
+    def _stream(self, name: str, part: MicroBatches, numbers: list[int]) -> Iterable[Sample]:
+        """Procedural objects are made where the network trains: a worker's process has no such device."""
+        if name == "procedural":
+            return (part[number] for number in numbers)
+        return DataLoader(part, sampler=numbers, batch_size=None, num_workers=self.workers)
 
-    def _join(self, packed: Sample | None, number: int) -> Sample:
-        parts = [] if packed is None else [packed.to(self.device)]
-        if self.procedural is not None:
-            parts.append(self.procedural[number].to(self.device))
-        return parts[0] if len(parts) == 1 else combine(parts)
+
+def _check_sources(parts: dict[str, tuple[Source | None, int]]) -> None:
+    """Raises ValueError where a share has no source, or the pictures differ in size."""
+    wanted = {name: source for name, (source, count) in parts.items() if count}
+    missing = [name for name, source in wanted.items() if source is None]
+    if missing:
+        shares = ", ".join(f"{name} {count}" for name, (_, count) in parts.items())
+        raise ValueError(f"expected a source of {missing[0]} objects for a batch of {shares}, got none")
+    sides = {name: source.side for name, source in wanted.items()}
+    if len(set(sides.values())) > 1:
+        raise ValueError(f"expected pictures of one size, got {sides} pixels")

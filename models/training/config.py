@@ -28,6 +28,7 @@ class TrainConfig:
     batch: int = 8  # objects per micro-batch
     accumulate: int = 1  # micro-batches per optimiser step and process
     procedural: float = 0.0  # share of a batch that is made up (models/data/procedural)
+    morphs: float = 0.0  # share of a batch that are morphs of training objects (models/data/morph.py)
     views: int = 2  # target views per object
     rays: int = 128  # per target view
     points: int = 4096  # with a known inside or outside, per object (models/training/occupancy.py)
@@ -63,8 +64,11 @@ class TrainConfig:
             raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
-        if not 0 <= self.procedural <= 1:
-            raise ValueError(f"procedural: expected a share in [0, 1], got {self.procedural}")
+        if min(self.procedural, self.morphs) < 0 or self.procedural + self.morphs > 1:
+            shares = f"{self.procedural}, {self.morphs}"
+            raise ValueError(
+                f"procedural, morphs: expected shares from 0 on, together 1 at most, got {shares}"
+            )
         steps = [stage.step for stage in self.stages]
         if not steps or steps[0] != 0 or steps != sorted(set(steps)):
             raise ValueError(f"stages: expected growing steps from 0, got {steps}")

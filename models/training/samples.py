@@ -54,7 +54,9 @@ class Sample:
 
 
 def combine(batches: list[Sample]) -> Sample:
-    """One batch of several."""
+    """One batch of several; the very one of one."""
+    if len(batches) == 1:
+        return batches[0]
     points = [torch.cat([getattr(s.points, f.name) for s in batches]) for f in fields(Points)]
     parts = [torch.cat([getattr(s, f.name) for s in batches]) for f in fields(Sample)[:-1]]
     return Sample(*parts, Points(*points))

@@ -1,5 +1,6 @@
 """Pictures of a known shape: frames, depth, colours, packing."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from models.data.blender_layout import read_object
 from models.data.compact import compact, unpack
 from models.data.furniture import Entry, entries
 from models.data.objects import Unsuitable, load_object
 from models.data.pack import pack
 from models.data.rasterizer import Rasterizer, downsample
-from models.data.render import render_entry
+from models.data.render import folders_of, render_entry
 from models.data.split import split_of
 from models.data.viewpoints import Viewpoint, look_at_origin, viewpoints
 from models.training.objects import PackedRenders
@@ -144,7 +146,7 @@ def test_split_is_by_name_and_the_public_test_objects_never_train():
 def test_render_then_pack_then_train_on_it(rasterizer, tmp_path):
     folder = tmp_path / "renders" / "train" / "test-box"
     folder.parent.mkdir(parents=True)
-    render_entry(write_box(tmp_path), rasterizer, 4, folder)
+    assert render_entry(write_box(tmp_path), rasterizer, 4, [folder]) == {}
     pack([folder], tmp_path / "packed")
     data = PackedRenders(tmp_path / "packed")
     obj = data.object(0)
@@ -154,6 +156,31 @@ def test_render_then_pack_then_train_on_it(rasterizer, tmp_path):
     assert bool(((rgba[..., 3] > 0) == (depth > 0)).all())
     assert rgba.dtype == torch.float32 and depth.dtype == torch.float16
     assert 2.0 < depth[32, 32] < 3.6
+
+
+def test_morphs_are_drawn_beside_the_training_objects(rasterizer, tmp_path):
+    """Under names of their own; what exists is kept; of what is left out there is none."""
+    box = write_box(tmp_path)
+    folders = folders_of(box, tmp_path / "renders", 2)
+    split = split_of(box.model)
+    assert [f.relative_to(tmp_path / "renders").as_posix() for f in folders] == [
+        f"{split}/test-box", "morphs/test-box~1", "morphs/test-box~2"
+    ]  # fmt: skip
+    for folder in folders:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    assert render_entry(box, rasterizer, 4, folders[:2]) == {}
+    before = folders[1].stat().st_mtime_ns
+    assert render_entry(box, rasterizer, 4, folders) == {}
+    assert folders[1].stat().st_mtime_ns == before
+    pictures = [read_object(folder).rgba for folder in folders]
+    assert not np.array_equal(pictures[0], pictures[1]) and not np.array_equal(pictures[1], pictures[2])
+    unseen = dataclasses.replace(box, model="teddyBear")
+    assert len(folders_of(unseen, tmp_path, 2)) == 1
+    (tmp_path / "bare").mkdir()
+    left_out = render_entry(
+        write_box(tmp_path / "bare", mtl=False), rasterizer, 4, [tmp_path / "a", tmp_path / "b"]
+    )
+    assert set(left_out) == {"a", "b"} and "material is missing" in left_out["b"]
 
 
 def test_catalogue_is_read(tmp_path):

@@ -244,10 +244,22 @@ def test_a_share_of_the_batch_is_made_up(spheres):
     assert torch.equal(first.rgba, again.rgba) and torch.equal(first.points.solid, again.points.solid)
     assert 0.02 < alone.points.solid.mean() < 0.9
     run_steps(new_state(config), Batches(spheres, made, config, (32, 0.85)), 1)
-    with pytest.raises(ValueError, match=r"procedural: 0\.34 asks for a procedural source"):
+    with pytest.raises(
+        ValueError, match=r"a source of procedural objects for a batch of packed 2, morphs 0, procedural 1"
+    ):
         Batches(spheres, None, config, (32, 0.85))
-    with pytest.raises(ValueError, match=r"procedural: expected pictures of 32 pixels.*got 16"):
+    with pytest.raises(ValueError, match=r"pictures of one size.*packed.*32.*procedural.*16"):
         Batches(spheres, ProceduralObjects(0, size=16), config, (32, 0.85))
+
+
+def test_a_share_of_the_batch_are_morphs(spheres):
+    """They come behind the objects as they are, which stay the same ones; a source for them must be there."""
+    config = dataclasses.replace(SMOKE, batch=4, morphs=0.5)
+    mixed = next(batches_of(spheres, config, morphs=spheres).steps(0))[0]
+    plain = next(batches_of(spheres, dataclasses.replace(config, batch=2, morphs=0.0)).steps(0))[0]
+    assert len(mixed.image) == 4 and torch.equal(mixed.image[:2], plain.image)
+    with pytest.raises(ValueError, match="a source of morphs objects for a batch of packed 2, morphs 2"):
+        batches_of(spheres, config)
 
 
 def test_begins_with_the_weights_of_a_checkpoint(spheres, tmp_path):
@@ -270,7 +282,8 @@ def test_begins_with_the_weights_of_a_checkpoint(spheres, tmp_path):
         ({"stages": [{"step": 5}]}, r"stages: expected growing steps from 0, got \[5\]"),
         ({"precision": "half"}, r"precision: expected one of float32.*'half'"),
         ({"optimizer": "sgd"}, r"optimizer: expected one of adamw, muon, got 'sgd'"),
-        ({"procedural": 2}, r"procedural: expected a share"),
+        ({"procedural": 2}, r"procedural, morphs: expected shares"),
+        ({"procedural": 0.6, "morphs": 0.6}, r"together 1 at most, got 0\.6, 0\.6"),
     ],
 )
 def test_a_wrong_option_is_refused_by_name(options, message):
