@@ -71,11 +71,14 @@ sanitize: $(VENV)/.test  ## the native tests under AddressSanitizer and UBSan
 	ASAN_OPTIONS=detect_leaks=0 $(BIN)/python -m pytest tests/runtime -m 'not slow'
 
 .PHONY: train
-train: $(VENV)/.test  ## render the objects and train lrm-tiny (8 minutes on an H100, days without a GPU; resumes)
-	$(BIN)/python -m models.data.render --out data/renders --size 192 --views 24
+train: $(VENV)/.test  ## render the objects and train lrm-tiny (minutes on an H100, days without a GPU; resumes)
+	$(BIN)/python -m models.data.render --out data/renders --size 192 --views 24 --morphs 3
 	$(BIN)/python -m models.data.pack --in data/renders --out data/packed
 	$(BIN)/python -m models.train models/configs/lrm-tiny.json --data data/packed --out runs/lrm-tiny
-	$(BIN)/python -m models.finish runs/lrm-tiny/checkpoint --out runs/lrm-tiny-finished --power 1
+	$(BIN)/python -m models.train models/configs/lrm-tiny-morphs.json --data data/packed \
+		--init runs/lrm-tiny/checkpoint --out runs/lrm-tiny-morphs
+	$(BIN)/python -m models.finish runs/lrm-tiny-morphs/checkpoint --mean runs/lrm-tiny/checkpoint \
+		--out runs/lrm-tiny-finished --power 1
 
 .PHONY: clean
 clean:  ## remove what was built, but not the environment

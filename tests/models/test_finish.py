@@ -40,6 +40,32 @@ def test_density_is_raised_to_the_power_around_the_threshold(tmp_path, monkeypat
     assert sizes[1] < 0.6 * sizes[0]
 
 
+def test_the_mean_of_weights(tmp_path, monkeypatch):
+    made = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        made.append(families.build(NETWORK))
+        checkpoint.save(made[-1], tmp_path / str(seed))
+    words = [str(tmp_path / "0"), "--mean", *(str(tmp_path / n) for n in "12")]
+    monkeypatch.setattr(sys, "argv", ["finish", *words, "--power", "1", "--out", str(tmp_path / "out")])
+    finish.main()
+    states = [model.state_dict() for model in (models.load(tmp_path / "out"), *made)]
+    for name, value in states[0].items():
+        expected = sum(state[name] for state in states[1:]) / 3
+        assert torch.allclose(value.float(), expected, rtol=2e-3, atol=2e-3), name
+
+
+def test_weights_of_two_architectures_have_no_mean():
+    wider = {**NETWORK["config"], "plane_channels": NETWORK["config"]["plane_channels"] + 1}
+    wider["field"] = {
+        **wider["field"],
+        "widths": [3 * wider["plane_channels"], *wider["field"]["widths"][1:]],
+    }
+    other = families.build({"family": "lrm", "config": wider})
+    with pytest.raises(ValueError, match=r"upsample\.weight: expected .* in all checkpoints, got"):
+        finish.average(families.build(NETWORK), [other])
+
+
 def test_only_an_exponential_density_can_be_steepened():
     relu = {**NETWORK["config"], "field": {**NETWORK["config"]["field"], "density_activation": "relu"}}
     model = families.build({"family": "lrm", "config": relu})
