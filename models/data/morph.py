@@ -24,6 +24,8 @@ class Morph:
 
     unevenness: float = 0.5  # standard deviation of the logarithm of a segment's stretch
     taper: float = 0.3  # the top wider and the foot narrower by up to this share, or the other way round
+    symmetric: float = 0.8  # probability that left and right stay alike
+    round: float = 0.4  # probability that depth is stretched as width is: what was round stays nearly so
     colors: int = 3  # of the palette that recoloured parts take theirs from
 
 
@@ -43,9 +45,9 @@ def _random_warp(
     """Knots [3, n] and where they go [3, n], along x, y and z; the taper per unit of height."""
     knots = np.linspace(low, high, SEGMENTS + 1, axis=1)
     steps = np.diff(knots, axis=1) * np.exp(options.unevenness * rng.standard_normal((3, SEGMENTS)))
-    if rng.random() < 0.8:  # most things are alike on their left and right
+    if rng.random() < options.symmetric:
         steps[0] = (steps[0] + steps[0, ::-1]) / 2
-    if rng.random() < 0.4:  # and many are round, or nearly
+    if rng.random() < options.round:
         steps[2] = steps[0] * (high[2] - low[2]) / (high[0] - low[0])
     moved = np.concatenate([low[:, None], low[:, None] + steps.cumsum(1)], axis=1)
     moved -= moved.mean(1, keepdims=True)

@@ -25,19 +25,25 @@ LEAST_COVER = 0.01  # of the picture; thinner than that there is nothing to lear
 
 def render_entry(entry: Entry, rasterizer: Rasterizer, views: int, folders: list[Path]) -> dict[str, str]:
     """Into the first folder as it is, into folder k as its morph k (models/data/morph.py); folders that exist
-    are kept. Returns the names of those left out, with the reason."""
+    are kept. Returns the names of those left out, with the reason; an object left out has no morphs."""
+    seed, left_out = seed_of(entry.model) % 2**32, {}
     try:
-        obj, seed = load_object(entry), seed_of(entry.model) % 2**32
-        for number, folder in enumerate(folders):
-            if not folder.exists():
-                rng = np.random.default_rng([seed, number] if number else seed)
-                _render(morphed(obj, rng) if number else obj, rasterizer, views, rng, folder)
+        obj = load_object(entry)
+        _render(obj, rasterizer, views, np.random.default_rng(seed), folders[0])
     except ValueError as reason:
-        return {folder.name: str(reason) for folder in folders if not folder.exists()}
-    return {}
+        return {folder.name: str(reason) for folder in folders}
+    for number, folder in enumerate(folders[1:], 1):
+        rng = np.random.default_rng([seed, number])
+        try:
+            _render(morphed(obj, rng), rasterizer, views, rng, folder)
+        except ValueError as reason:
+            left_out[folder.name] = str(reason)
+    return left_out
 
 
 def _render(obj: Object, rasterizer: Rasterizer, views: int, rng: np.random.Generator, folder: Path) -> None:
+    if folder.exists():
+        return
     cameras = viewpoints(views, obj.sphere, rng)
     rgba, depth = rasterizer.draw(obj, cameras)
     if (rgba[..., 3] > 127).mean((1, 2)).min() < LEAST_COVER:
@@ -53,7 +59,7 @@ def folders_of(entry: Entry, out: Path, morphs: int) -> list[Path]:
 
 
 def render_all(found: list[Entry], out: Path, size: int, views: int, morphs: int = 0) -> dict[str, str]:
-    """Renders into out/<split>/<name>; returns name -> reason of those left out."""
+    """Renders into out/<split>/<name> and out/morphs/<name>~<k>; returns name -> reason of those left out."""
     dropped = {}
     with Rasterizer(size) as rasterizer:
         for number, entry in enumerate(found, 1):
@@ -83,7 +89,8 @@ def main() -> None:
         found = [e for e in found if e.name in args.only]
     dropped = render_all(found, args.out, args.size, args.views, args.morphs)
     (args.out / "dropped.json").write_text(json.dumps(dropped, indent=1) + "\n")
-    print(f"{len(found) - len(dropped)} objects in {args.out}, {len(dropped)} left out (dropped.json)")
+    wanted = sum(len(folders_of(entry, args.out, args.morphs)) for entry in found)
+    print(f"{wanted - len(dropped)} objects in {args.out}, {len(dropped)} left out (dropped.json)")
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ class MicroBatches(Dataset):
 
 
 class Batches:
-    """Batches of an optimiser step: of packed objects and their morphs where these lie (`workers` help on a
-    CPU), and procedural ones on `device`, in the shares that the configuration asks for."""
+    """Batches of an optimiser step: of packed objects and their morphs where these lie (on a CPU, `workers`
+    help each), and procedural ones on `device`, in the shares that the configuration asks for."""
 
     def __init__(
         self, packed: Source | None, procedural: Source | None, config: TrainConfig, picture: Picture,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.data import render
 from models.data.blender_layout import read_object
 from models.data.compact import compact, unpack
 from models.data.furniture import Entry, entries
@@ -181,6 +182,21 @@ def test_morphs_are_drawn_beside_the_training_objects(rasterizer, tmp_path):
         write_box(tmp_path / "bare", mtl=False), rasterizer, 4, [tmp_path / "a", tmp_path / "b"]
     )
     assert set(left_out) == {"a", "b"} and "material is missing" in left_out["b"]
+
+
+def test_a_morph_that_is_left_out_takes_no_other_with_it(rasterizer, tmp_path, monkeypatch):
+    made = iter([Unsuitable("flat"), None])
+
+    def first_is_flat(obj, rng):
+        problem = next(made)
+        if problem is not None:
+            raise problem
+        return obj
+
+    monkeypatch.setattr(render, "morphed", first_is_flat)
+    folders = [tmp_path / name for name in ("box", "box~1", "box~2")]
+    assert render_entry(write_box(tmp_path), rasterizer, 4, folders) == {"box~1": "flat"}
+    assert [folder.exists() for folder in folders] == [True, False, True]
 
 
 def test_catalogue_is_read(tmp_path):
