@@ -77,8 +77,9 @@ train: $(VENV)/.test  ## render the objects and train lrm-tiny (minutes on an H1
 	$(BIN)/python -m models.train models/configs/lrm-tiny.json --data data/packed --out runs/lrm-tiny
 	$(BIN)/python -m models.train models/configs/lrm-tiny-morphs.json --data data/packed \
 		--init runs/lrm-tiny/checkpoint --out runs/lrm-tiny-morphs
-	$(BIN)/python -m models.finish runs/lrm-tiny-morphs/checkpoint --mean runs/lrm-tiny/checkpoint \
-		--out runs/lrm-tiny-finished --power 1
+	$(BIN)/python -m models.train models/configs/lrm-tiny-mild.json --data data/packed \
+		--init runs/lrm-tiny-morphs/checkpoint --out runs/lrm-tiny-mild
+	$(BIN)/python -m models.finish runs/lrm-tiny-mild/checkpoint --out runs/lrm-tiny-finished --power 1
 
 .PHONY: clean
 clean:  ## remove what was built, but not the environment
