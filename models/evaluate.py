@@ -21,7 +21,7 @@ from pathlib import Path
 
 from models.evaluation.judging import Method, evaluate_object, targets_of
 from models.evaluation.methods import CardMethod, EngineMethod, MeanMethod
-from models.evaluation.objects import mesh_objects, rendered_objects
+from models.evaluation.objects import mesh_objects, rendered_objects, with_targets
 from models.evaluation.report import save_json, save_sheet, summarise, table
 
 SHEET_ROWS = 12
@@ -60,17 +60,25 @@ def read_arguments() -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--rendered", type=Path, metavar="DIR", help="packed, or one folder per object")
     source.add_argument("--meshes", type=Path, metavar="DIR", help="GLB files: +Y up, front to +Z")
+    parser.add_argument(
+        "--targets", type=Path, metavar="DIR", help="other pictures of --rendered's objects to compare with"
+    )
     parser.add_argument("--training", type=Path, metavar="DIR", help="packed; for the mean training object")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.json")
     parser.add_argument("--views", type=int, default=6, help="compared per object; default: 6")
     parser.add_argument("--objects", type=int, help="only the first N")
     parser.add_argument("--seed", type=int, default=0, help="of the cameras around GLB files; default: 0")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.targets and not args.rendered:
+        parser.error("--targets: needs --rendered, whose objects it shows again")
+    return args
 
 
 def main() -> None:
     args = read_arguments()
     source = rendered_objects(args.rendered) if args.rendered else mesh_objects(args.meshes, args.seed)
+    if args.targets:
+        source = with_targets(source, args.targets)
     results, rows = {}, []
     with engine_folder(args.engine, args.checkpoint) as engine:
         methods, ratio = make_methods(engine, args.training)

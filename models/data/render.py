@@ -23,10 +23,12 @@ from models.data.viewpoints import viewpoints
 LEAST_COVER = 0.01  # of the picture; thinner than that there is nothing to learn from a view
 
 
-def render_entry(entry: Entry, rasterizer: Rasterizer, views: int, folders: list[Path]) -> dict[str, str]:
+def render_entry(
+    entry: Entry, rasterizer: Rasterizer, views: int, folders: list[Path], seed: int = 0
+) -> dict[str, str]:
     """Into the first folder as it is, into folder k as its morph k (models/data/morph.py); folders that exist
     are kept. Returns the names of those left out, with the reason; an object left out has no morphs."""
-    seed, left_out = seed_of(entry.model) % 2**32, {}
+    seed, left_out = (seed_of(entry.model) + seed) % 2**32, {}
     try:
         obj = load_object(entry)
         _render(obj, rasterizer, views, np.random.default_rng(seed), folders[0])
@@ -58,14 +60,16 @@ def folders_of(entry: Entry, out: Path, morphs: int) -> list[Path]:
     return [out / split / entry.name, *(out / "morphs" / f"{entry.name}~{number}" for number in wanted)]
 
 
-def render_all(found: list[Entry], out: Path, size: int, views: int, morphs: int = 0) -> dict[str, str]:
+def render_all(
+    found: list[Entry], out: Path, size: int, views: int, morphs: int = 0, seed: int = 0
+) -> dict[str, str]:
     """Renders into out/<split>/<name> and out/morphs/<name>~<k>; returns name -> reason of those left out."""
     dropped = {}
     with Rasterizer(size) as rasterizer:
         for number, entry in enumerate(found, 1):
             folders = folders_of(entry, out, morphs)
             if not all(folder.exists() for folder in folders):
-                dropped |= render_entry(entry, rasterizer, views, folders)
+                dropped |= render_entry(entry, rasterizer, views, folders, seed)
             print(f"\r{number}/{len(found)} {entry.name:50.50s}", end="", flush=True)
     print()
     return dropped
@@ -82,12 +86,15 @@ def main() -> None:
     parser.add_argument(
         "--morphs", type=int, default=0, help="more shapes of each training object; default: 0"
     )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of cameras and morphs; another: views to test with; default: 0"
+    )
     parser.add_argument("--only", nargs="*", help="names of objects")
     args = parser.parse_args()
     found = entries(args.objects or install(args.out.parent / "sweethome3d"))
     if args.only:
         found = [e for e in found if e.name in args.only]
-    dropped = render_all(found, args.out, args.size, args.views, args.morphs)
+    dropped = render_all(found, args.out, args.size, args.views, args.morphs, args.seed)
     (args.out / "dropped.json").write_text(json.dumps(dropped, indent=1) + "\n")
     wanted = sum(len(folders_of(entry, args.out, args.morphs)) for entry in found)
     print(f"{wanted - len(dropped)} objects in {args.out}, {len(dropped)} left out (dropped.json)")

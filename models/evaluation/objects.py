@@ -5,8 +5,9 @@ From renders in the Blender layout or packed (models/data), or from GLB files, w
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,23 @@ def _packed(folder: Path) -> Iterator[TestObject]:
         obj = data.object(index)
         parts = (obj.images, obj.depth.float(), obj.camera_to_world, obj.focal)
         yield _test_object(name, Views(*(p.numpy() for p in parts)))
+
+
+def with_targets(objects: Iterable[TestObject], folder: Path) -> Iterator[TestObject]:
+    """Their input pictures, with the other views taken from `folder`/NAME (transforms.json): pictures of the
+    same objects by cameras of another seed, which a network that learnt the first ones has never seen.
+
+    Raises ValueError if an object is missing there, or its pictures have another size.
+    """
+    for obj in objects:
+        if not (folder / obj.name / "transforms.json").is_file():
+            raise ValueError(f"{folder / obj.name}: expected transforms.json; see models.data.render --seed")
+        first, others = obj.views, read_object(folder / obj.name)
+        sizes = first.rgba.shape[1], others.rgba.shape[1]
+        if sizes[0] != sizes[1]:
+            raise ValueError(f"{folder / obj.name}: expected {sizes[0]} pixels, as the input, got {sizes[1]}")
+        pairs = zip(dataclasses.astuple(first), dataclasses.astuple(others), strict=True)
+        yield _test_object(obj.name, Views(*(np.concatenate([a[:1], b]) for a, b in pairs)))
 
 
 def mesh_objects(folder: Path, seed: int) -> Iterator[TestObject]:

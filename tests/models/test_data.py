@@ -159,6 +159,15 @@ def test_render_then_pack_then_train_on_it(rasterizer, tmp_path):
     assert 2.0 < depth[32, 32] < 3.6
 
 
+def test_another_seed_takes_other_pictures_of_the_same_object(rasterizer, tmp_path):
+    box, folders = write_box(tmp_path), [tmp_path / name for name in ("first", "same", "other")]
+    for folder, seed in zip(folders, (0, 0, 1), strict=True):
+        assert render_entry(box, rasterizer, 4, [folder], seed) == {}
+    first, same, other = map(read_object, folders)
+    assert np.array_equal(first.rgba, same.rgba)
+    assert np.abs(first.camera_to_world - other.camera_to_world).max((1, 2)).min() > 0.01
+
+
 def test_morphs_are_drawn_beside_the_training_objects(rasterizer, tmp_path):
     """Under names of their own; what exists is kept; of what is left out there is none."""
     box = write_box(tmp_path)

@@ -1,5 +1,6 @@
 """The evaluator says "perfect" of the truth, and finds what is wrong with the rest."""
 
+import itertools
 import json
 import sys
 
@@ -9,11 +10,13 @@ import torch
 import trimesh
 
 from models import checkpoint, evaluate, families
+from models.data.blender_layout import write_object
 from models.data.gltf import read_glb
+from models.data.viewpoints import viewpoints
 from models.evaluation import judging
 from models.evaluation.measures import Picture, picture_measures, surface_measures
 from models.evaluation.methods import CardMethod, MeanMethod, camera_rays
-from models.evaluation.objects import rendered_objects
+from models.evaluation.objects import rendered_objects, with_targets
 from tests.models.scenes import write_spheres
 from tests.models.test_training import NETWORK
 
@@ -96,6 +99,33 @@ def test_command_judges_a_checkpoint(spheres, tmp_path, monkeypatch, capsys):
     assert set(report["summary"]) == {"engine", "card", "mean"}
     assert 0 <= report["summary"]["engine"]["iou"]["mean"] <= 1
     assert out.with_suffix(".png").is_file() and "psnr" in capsys.readouterr().out
+
+
+def test_other_targets_follow_the_input_picture(spheres, tmp_path):
+    """The first view stays, every other is of the second folder."""
+    obj = next(rendered_objects(spheres))
+    cameras = viewpoints(4, 0.4, np.random.default_rng(1))
+    write_object(tmp_path / obj.name, obj.views.rgba[:4, ::-1], obj.views.depth[:4, ::-1], cameras)
+    views = next(with_targets([obj], tmp_path)).views
+    assert np.array_equal(views.rgba, np.concatenate([obj.views.rgba[:1], obj.views.rgba[:4, ::-1]]))
+    expected = [obj.views.camera_to_world[0], *(c.camera_to_world for c in cameras)]
+    np.testing.assert_allclose(views.camera_to_world, expected, atol=1e-6)
+    write_object(tmp_path / "sphere1", obj.views.rgba[:4, :32, :32], obj.views.depth[:4, :32, :32], cameras)
+    objects = with_targets(itertools.islice(rendered_objects(spheres), 1, None), tmp_path)
+    with pytest.raises(ValueError, match=r"sphere1: expected 64 pixels, as the input, got 32"):
+        next(objects)
+    with pytest.raises(
+        ValueError, match=r"sphere2: expected transforms\.json; see models\.data"
+    ):
+        list(with_targets(list(rendered_objects(spheres))[2:], tmp_path))
+
+
+def test_targets_without_pictures_to_start_from(monkeypatch, capsys):
+    words = ["--engine", "e.lrm", "--meshes", "m", "--targets", "t", "--out", "o.json"]
+    monkeypatch.setattr(sys, "argv", ["evaluate", *words])
+    with pytest.raises(SystemExit):
+        evaluate.main()
+    assert "--targets: needs --rendered" in capsys.readouterr().err
 
 
 def test_a_folder_without_objects_is_refused(tmp_path):
