@@ -114,9 +114,7 @@ def test_other_targets_follow_the_input_picture(spheres, tmp_path):
     objects = with_targets(itertools.islice(rendered_objects(spheres), 1, None), tmp_path)
     with pytest.raises(ValueError, match=r"sphere1: expected 64 pixels, as the input, got 32"):
         next(objects)
-    with pytest.raises(
-        ValueError, match=r"sphere2: expected transforms\.json; see models\.data"
-    ):
+    with pytest.raises(ValueError, match=r"sphere2: expected transforms\.json; see models\.data"):
         list(with_targets(list(rendered_objects(spheres))[2:], tmp_path))
 
 
