@@ -27,8 +27,8 @@ def render_entry(
     entry: Entry, rasterizer: Rasterizer, views: int, folders: list[Path], seed: int = 0
 ) -> dict[str, str]:
     """Into the first folder as it is, into folder k as its morph k (models/data/morph.py); folders that exist
-    are kept. Object and `seed` choose cameras and morphs. Returns the names of those left out, with the reason;
-    an object left out has no morphs."""
+    are kept. Object and `seed` choose cameras and morphs. Returns the names of those left out, with the
+    reason; an object left out has no morphs."""
     seed, left_out = (seed_of(entry.model) + seed) % 2**32, {}
     try:
         obj = load_object(entry)
